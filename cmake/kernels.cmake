@@ -1,0 +1,1 @@
+# Compute kernels compiled once per instruction set and chosen at run time.

@@ -1,0 +1,35 @@
+"""The schedule of Algorithms 1 and 2, and the choice of tasks."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from ..settings import Settings, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class ScheduleSettings(Settings):
+    """Source: Appendix C. The names are the paper's."""
+
+    n_tasks: int = setting(20, "training tasks", minimum=1)
+    n_zeroshot: int = setting(40, "virtual iterations of zero-shot adaptation", minimum=0)
+    n_slbo: int = setting(3, "SLBO stages per task", minimum=1)
+    n_slbo_first: int = setting(20, "SLBO stages of the first task", minimum=1)
+    n_inner: int = setting(20, "virtual iterations per SLBO stage", minimum=1)
+    n_model: int = setting(100, "dynamics gradient steps per virtual iteration", minimum=1)
+    n_policy: int = setting(20, "policy updates per virtual iteration", minimum=1)
+    n_trpo: int = setting(10_000, "virtual samples per policy update", minimum=1)
+    n_virtual_envs: int = setting(50, "virtual environments side by side", minimum=1)
+    n_collect: int = setting(10_000, "real samples per SLBO stage, for training", minimum=1)
+    n_validation: int = setting(10_000, "real samples per SLBO stage, held out", minimum=1)
+
+
+@dataclasses.dataclass(frozen=True)
+class TaskSelectionSettings(Settings):
+    """Source: Algorithm 1 line 12; Appendix C. Everything happens in normalised coordinates u."""
+
+    step_size: float = setting(
+        4.0, "α of the ascent on ψ; unit: u per (gap per time step per u), as the authors", minimum=0
+    )
+    first_u: float = setting(0.3, "every coordinate of the first task, in u", minimum=-1, maximum=1)
+    gaussian_std: float = setting(1.0, "standard deviation of mb-gauss, in u; clipped to the box", above=0)

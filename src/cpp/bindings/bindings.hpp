@@ -1,0 +1,17 @@
+// One function per core header; each adds its names to the module.
+#pragma once
+
+#include <pybind11/pybind11.h>
+
+namespace admrl {
+
+void bind_errors(pybind11::module_& m);
+void bind_build_info(pybind11::module_& m);
+void bind_family(pybind11::module_& m);
+void bind_simulation(pybind11::module_& m);
+void bind_real_rollout(pybind11::module_& m);
+void bind_mlp(pybind11::module_& m);
+void bind_advantage(pybind11::module_& m);
+void bind_krylov(pybind11::module_& m);
+
+}  // namespace admrl

@@ -1,0 +1,7 @@
+#include "bindings/bindings.hpp"
+
+namespace admrl {
+
+void bind_mlp(pybind11::module_&) {}
+
+}  // namespace admrl

@@ -1,0 +1,16 @@
+// The extension module: a table of contents.
+#include <pybind11/pybind11.h>
+
+#include "bindings/bindings.hpp"
+
+PYBIND11_MODULE(_core, m) {
+  m.doc() = "Native core of admrl_native.";
+  admrl::bind_errors(m);
+  admrl::bind_build_info(m);
+  admrl::bind_family(m);
+  admrl::bind_simulation(m);
+  admrl::bind_real_rollout(m);
+  admrl::bind_mlp(m);
+  admrl::bind_advantage(m);
+  admrl::bind_krylov(m);
+}
