@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import dataclasses
 
+from ..families.physics import PhysicsSettings
+from ..networks.settings import NetworkSettings
+from ..sampling.settings import CollectionSettings
 from ..settings import Settings, setting
+from ..task_gradient.settings import TaskGradientSettings
+from ..training.advantage import AdvantageSettings
+from ..training.settings import DynamicsFitSettings, TrpoSettings, ValueFitSettings
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,3 +39,19 @@ class TaskSelectionSettings(Settings):
     )
     first_u: float = setting(0.3, "every coordinate of the first task, in u", minimum=-1, maximum=1)
     gaussian_std: float = setting(1.0, "standard deviation of mb-gauss, in u; clipped to the box", above=0)
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingSettings(Settings):
+    """Everything that decides what a run computes; the defaults are the paper's for Ant2D."""
+
+    schedule: ScheduleSettings = ScheduleSettings()
+    task_selection: TaskSelectionSettings = TaskSelectionSettings()
+    task_gradient: TaskGradientSettings = TaskGradientSettings()
+    physics: PhysicsSettings = PhysicsSettings()
+    collection: CollectionSettings = CollectionSettings()
+    networks: NetworkSettings = NetworkSettings()
+    advantage: AdvantageSettings = AdvantageSettings()
+    trpo: TrpoSettings = TrpoSettings()
+    value_fit: ValueFitSettings = ValueFitSettings()
+    dynamics_fit: DynamicsFitSettings = DynamicsFitSettings()

@@ -1,0 +1,46 @@
+"""What an algorithm tells the outside: algorithms never touch files, clocks or argv themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import torch
+
+
+class Observer(Protocol):
+    """Receives everything that happens in a training run, in order.
+
+    `runs.recorder` writes it to the run folder and shows the progress; tests use small fakes.
+    """
+
+    def phase(self, name: str, *, task: int, steps: int) -> None:
+        """A phase begins: "random-policy", "zero-shot", "collect", "slbo", "evaluate", "task-gradient".
+
+        Args:
+            name: the phase.
+            task: index of the training task.
+            steps: number of `step` calls that will follow.
+        """
+
+    def step(self, values: Mapping[str, float]) -> None:
+        """One step of the current phase (one virtual iteration, say) is done, with its figures."""
+
+    def record(self, event: str, values: Mapping[str, Any]) -> None:
+        """One line of metrics: JSON-able values only (numbers, strings, lists, dicts, None)."""
+
+    def store(self, purpose: str, transitions: Mapping[str, torch.Tensor]) -> None:
+        """New real transitions, "train" or "validation", to be appended to the run's data.
+
+        Args:
+            purpose: the replay they belong to.
+            transitions: obs (M, D), actions (M, A), next_obs (M, D), float32, CPU.
+        """
+
+    def checkpoint(self, state: Mapping[str, Any]) -> None:
+        """The algorithm is at a point from which it can be resumed.
+
+        Args:
+            state: {"networks": {name: {key: tensor}}, "optimisers": {name: {key: tensor}},
+                "counters": JSON-able}; real transitions are not in it: they were given to `store`.
+        """
