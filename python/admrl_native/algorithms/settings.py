@@ -9,8 +9,12 @@ from ..networks.settings import NetworkSettings
 from ..sampling.settings import CollectionSettings
 from ..settings import Settings, setting
 from ..task_gradient.settings import TaskGradientSettings
-from ..training.advantage import AdvantageSettings
-from ..training.settings import DynamicsFitSettings, TrpoSettings, ValueFitSettings
+from ..training.settings import (
+    AdvantageSettings,
+    DynamicsFitSettings,
+    TrpoSettings,
+    ValueFitSettings,
+)
 
 
 @dataclasses.dataclass(frozen=True)
