@@ -15,6 +15,7 @@ from ..seeding import derive_generator, derive_seed
 from ..task_gradient.gradient import TaskGradient, task_gradient
 from ..training.agent import Agent
 from ..training.model_learner import ModelLearner
+from .adaptation import AdaptedPolicy, adapt
 from .observer import Observer
 from .settings import TrainingSettings
 from .task_selection import METHODS, ascent_step, first_task, gaussian_task, uniform_task
@@ -97,6 +98,10 @@ class MetaTrainer:
                 self._slbo_stage(progress)  # lines 6, 7
             self._choose_next_task(progress)  # lines 8 to 12
         self.observer.record("end", {"tasks": self.task, **self.workshop.sample_counts()})
+
+    def adapt(self, psi: Tensor, *, real_samples: int, seed: int) -> AdaptedPolicy:
+        """A_n(ψ) from the model as it is now; see `adaptation.adapt`."""
+        return adapt(self.workshop, self.model, psi, real_samples=real_samples, seed=seed)
 
     # Algorithm 1, line by line
 

@@ -171,7 +171,7 @@ class Workshop:
         psi: Tensor,
         iterations: int,
         seed: int,
-        after_iteration: Callable[[int, dict[str, float]], None],
+        after_iteration: Callable[[int, dict[str, float]], None] = lambda _i, _figures: None,
     ) -> None:
         """Algorithm 2 with the run's settings."""
         schedule = self.settings.schedule

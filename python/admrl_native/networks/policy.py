@@ -18,8 +18,8 @@ _LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
 class GaussianPolicy(nn.Module):
     """π_θ(a|s) = N(μ_θ((s − mean)/std), diag exp(2 log_std)), actions in [−1, 1] units, unclipped.
 
-    The parameters θ [P] are taken in the order of `parameters()`: the layers' weights and biases
-    from first to last, then log_std. The normaliser is the policy's own copy: a stored policy keeps
+    The order of the parameters θ [P]: the layers' weights and biases from first to last, then
+    log_std. The normaliser is the policy's own copy: a stored policy keeps
     the one it was made with.
     """
 
@@ -49,22 +49,25 @@ class GaussianPolicy(nn.Module):
 
     # θ as one vector
 
+    def _ordered_params(self) -> list[nn.Parameter]:
+        return [*self.mean.parameters(), self.log_std]
+
     @torch.no_grad()
     def get_params(self) -> Tensor:
         """θ as one vector (P,), a copy."""
-        return torch.cat([p.reshape(-1) for p in self.parameters()])
+        return torch.cat([p.reshape(-1) for p in self._ordered_params()])
 
     @torch.no_grad()
     def set_params(self, params: Tensor) -> None:
         """Writes θ from one vector (P,)."""
-        pieces = params.split([p.numel() for p in self.parameters()])
-        for p, piece in zip(self.parameters(), pieces, strict=True):
+        pieces = params.split([p.numel() for p in self._ordered_params()])
+        for p, piece in zip(self._ordered_params(), pieces, strict=True):
             p.copy_(piece.view_as(p))
 
     def mean_and_log_std(self, params: Tensor, normalised_obs: Tensor) -> tuple[Tensor, Tensor]:
         """μ (M, A) and log_std (A,) as a pure function of θ (P,), for functional derivatives."""
-        pieces = params.split([p.numel() for p in self.parameters()])
-        shaped = [v.view_as(p) for v, p in zip(pieces, self.parameters(), strict=True)]
+        pieces = params.split([p.numel() for p in self._ordered_params()])
+        shaped = [v.view_as(p) for v, p in zip(pieces, self._ordered_params(), strict=True)]
         layers = list(zip(shaped[:-1:2], shaped[1:-1:2], strict=True))
         return mlp_forward(layers, torch.tanh, normalised_obs), shaped[-1]
 
