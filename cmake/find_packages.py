@@ -1,8 +1,8 @@
 """Prints directories of installed Python packages for CMake, separated by semicolons.
 
-In this order: the `mujoco` package, Eigen's headers, pybind11's CMake files, and gymnasium's MuJoCo
-models. The last two are empty where the package is not installed: scikit-build-core finds pybind11 by
-itself, and only the C++ tests need the models.
+In this order: the `mujoco` package, Eigen's headers, pybind11's CMake files, and gymnasium's
+MuJoCo models. The last two are empty where the package is not installed: scikit-build-core finds
+pybind11 by itself, and only the C++ tests need the models.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Finds the installed MuJoCo library and loads it for the native core.
 
-The wheel neither contains libmujoco nor names it: `_core` leaves MuJoCo's functions undefined, and the
-library of the installed `mujoco-core` package, any patch release of MuJoCo 4.0, is put into the
-process's global scope before `_core` is loaded.
+The wheel neither contains libmujoco nor names it: `_core` leaves MuJoCo's functions undefined, and
+the library of the installed `mujoco-core` package, any patch release of MuJoCo 4.0, is put into
+the process's global scope before `_core` is loaded.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ def load_mujoco() -> str:
         MuJoCo's version, such as "4.0.1".
 
     Raises:
-        ImportError: MuJoCo is not installed, is not 4.0.x, or cannot be loaded; the message says what was
-            found and what to install.
+        ImportError: MuJoCo is not installed, is not 4.0.x, or cannot be loaded; the message says
+            what was found and what to install.
     """
     path, named = find_library()
     try:
@@ -47,8 +47,8 @@ def load_mujoco() -> str:
     loaded = (number // 1_000_000, number // 1000 % 1000, number % 1000)
     if loaded != named:
         raise ImportError(
-            f"MuJoCo: expected {_text(named)} from {path}, but mj_version() in this process is {number}: "
-            "another libmujoco is loaded (LD_PRELOAD?)"
+            f"MuJoCo: expected {_text(named)} from {path}, but mj_version() in this process says "
+            f"{number}: another libmujoco is loaded (LD_PRELOAD?)"
         )
     return _text(loaded)
 
@@ -77,8 +77,8 @@ def find_library() -> tuple[pathlib.Path, Version]:
         versions = " and ".join(_text(v) for v in sorted(found))
         where = next(iter(found.values())).parent
         raise ImportError(
-            f"MuJoCo: expected one libmujoco, found {versions}, installed over one another in {where}; "
-            f"{_REPAIR}"
+            f"MuJoCo: expected one libmujoco, found {versions}, installed over one another in "
+            f"{where}; {_REPAIR}"
         )
     ((version, path),) = found.items()
     if version[:2] != _NEEDED:
@@ -87,7 +87,7 @@ def find_library() -> tuple[pathlib.Path, Version]:
 
 
 def package_directories() -> list[pathlib.Path]:
-    """The directories of the `mujoco` package, found without importing it; empty if there is none."""
+    """The directories of the `mujoco` package, found without importing it; empty if none."""
     try:
         spec = importlib.util.find_spec("mujoco")
     except ValueError:  # a module put into sys.modules without a spec
