@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+
 from admrl_native import _mujoco
 
 
