@@ -17,7 +17,7 @@ struct Kernels {
   // y (out) = activation(x (in) · w (in, out) + b (out)); out is a multiple of `width`.
   void (*dense)(const float* x, int in, const float* w, const float* b, int out,
                 KernelActivation activation, float* y) noexcept;
-  // y (n) = tanh(x (n)), at most 3 units in the last place off; NaN stays NaN.
+  // y (n) = tanh(x (n)), a few units in the last place off (see test_mlp.cpp); NaN stays NaN.
   void (*tanh)(const float* x, int n, float* y) noexcept;
 };
 
