@@ -36,6 +36,7 @@ NATIVE = {
     "krylov.py",
     "families/catalogue.py",
     "sampling/real.py",
+    "task_gradient/gradient.py",
     "training/advantage.py",
 }
 
