@@ -27,7 +27,7 @@ class SolveResult(Generic[V]):
     Attributes:
         solution: x, (P,), of the kind of b: the iterate with the smallest regularised residual.
         residual: ‖b − H x‖ / ‖b‖, recomputed from the solution. Damping keeps it above zero.
-        regularised_residual: relative residual of the regularised system, recomputed from the solution.
+        regularised_residual: relative residual of the regularised system, recomputed likewise.
         iterations: iterations done.
         products: calls of hvp, those that recompute residuals included.
         reason: why it stopped: "converged"; "max_iterations"; "stagnated" (rounding errors or an
@@ -65,9 +65,12 @@ def solve_symmetric(
 
         x = argmin ‖H x − b‖² + μ‖x‖²,  that is  (H H + μ I) x = H b;
 
-    for μ = 0 it is the least-squares solution of least norm. "cgnr" is conjugate gradients on that
-    system, two products an iteration. "minres" minimises the same functional over the Krylov space of
-    (H, b), one product an iteration (MINRES itself for μ = 0). "cg" is for a definite H and shifts it:
+    "cgnr" is conjugate gradients on that system, two products an iteration. "minres" minimises the
+    same functional over the Krylov space of (H, b), one product an iteration (MINRES itself for
+    μ = 0). For μ = 0 both give a least-squares solution, that of least norm (the pseudo-inverse's),
+    with one exception: where H is singular and b outside its range, the one of "minres" is not of
+    least norm, and rounding errors end it near a regularised residual of 1e-8. "cg" is for a
+    definite H and shifts it:
 
         (H + s μ I) x = b,  s = sign(bᵀ H b): +1 for a positive, −1 for a negative definite H.
 
@@ -88,11 +91,11 @@ def solve_symmetric(
         SolverError: hvp returned a value of another shape or type, or not finite.
         Exception: whatever hvp raises, unchanged, KeyboardInterrupt included.
 
-    Source: Section 4.2 and Appendix C (cgnr); Paige & Saunders 1975 (minres); Hestenes & Stiefel 1952.
+    Source: Section 4.2, Appendix C (cgnr); Paige & Saunders 1975 (minres); Hestenes & Stiefel 1952.
 
     Determinism: float64, one thread; the same products give the same bits.
 
-    Cost: "minres" 1, "cg" 1, "cgnr" 2 products an iteration, and 2 ("cg" 1) to recompute the residual.
+    Cost: "minres" 1, "cg" 1, "cgnr" 2 products an iteration, and 2 ("cg" 1) for the residuals.
     """
     options = {
         "method": method,

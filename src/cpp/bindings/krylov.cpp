@@ -64,8 +64,9 @@ SymmetricOperator call_back(const py::function& hvp) {
   };
 }
 
-py::tuple solve_symmetric_py(const py::function& hvp, const py::object& b, const std::string& method,
-                             double damping, int max_iterations, double tolerance) {
+py::tuple solve_symmetric_py(const py::function& hvp, const py::object& b,
+                             const std::string& method, double damping, int max_iterations,
+                             double tolerance) {
   const KrylovSettings settings{method_named(method), damping, max_iterations, tolerance};
   const auto rhs = read_span<double>(b, "b", {{"P"}});
   KrylovResult result;

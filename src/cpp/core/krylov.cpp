@@ -99,7 +99,10 @@ class Monitor {
   using Evaluate = std::function<Residuals(const Vector& x)>;
 
   Monitor(std::size_t size, double tolerance, Evaluate evaluate)
-      : tolerance_(tolerance), next_check_(tolerance), best_(size, 0.0), evaluate_(std::move(evaluate)) {}
+      : tolerance_(tolerance),
+        next_check_(tolerance),
+        best_(size, 0.0),
+        evaluate_(std::move(evaluate)) {}
 
   // Records iterate x, whose residual the recurrence says is `estimate`. True: stop.
   bool observe(const Vector& x, double estimate) {
@@ -135,13 +138,8 @@ class Monitor {
     if (residuals_.regularised <= tolerance_) reason_ = StopReason::converged;
   }
 
-  // Replaces the result if the replacement is within tolerance too.
-  void offer(const Vector& x) {
-    const Residuals r = evaluate_(x);
-    if (r.regularised > std::max(tolerance_, residuals_.regularised)) return;
-    best_ = x;
-    residuals_ = r;
-  }
+  // Whether the recurrence has gone far away from the best iterate.
+  bool diverged() const { return history_.back() > 1e4 * best_estimate_; }
 
   const Vector& best() const { return best_; }
   const Residuals& residuals() const { return residuals_; }
@@ -156,7 +154,8 @@ class Monitor {
 
   bool check(const Vector& x) {
     const Residuals r = evaluate_(x);
-    const double before = checked_ ? residuals_.regularised : std::numeric_limits<double>::infinity();
+    const double before =
+        checked_ ? residuals_.regularised : std::numeric_limits<double>::infinity();
     if (r.regularised < before) {
       keep(x, r.regularised);
       residuals_ = r;
@@ -192,18 +191,14 @@ struct TikhonovResiduals {
   double damping;
   double norm_b;
   double norm_hb = 0.0;
-  Vector last_residual{};  // b - H x of the last call
-  double last_norm_h_residual = 0.0;
 
   Residuals operator()(const Vector& x) {
-    Vector product(b.size());
+    Vector r = b, product(b.size());
     h(x, product);
-    last_residual = b;
-    add(-1.0, product, last_residual);
-    h(last_residual, product);
-    last_norm_h_residual = norm(product);
+    add(-1.0, product, r);
+    h(r, product);
     add(-damping, x, product);
-    return {norm(last_residual) / norm_b, norm(product) / norm_hb};
+    return {norm(r) / norm_b, norm(product) / norm_hb};
   }
 };
 
@@ -214,6 +209,7 @@ void cgnr(Operator& h, const Vector& b, const KrylovSettings& settings, Tikhonov
   Vector x(b.size(), 0.0), r = b, s(b.size()), q(b.size());
   h(r, s);
   truth.norm_hb = norm(s);
+  check_finite(truth.norm_hb);
   if (truth.norm_hb == 0.0) return monitor.solved_by_zero();
   Vector p = s;
   double ss = dot(s, s);
@@ -250,8 +246,8 @@ struct Rotation {
 };
 
 // MINRES (Paige & Saunders 1975) for the Tikhonov problem: with V_k from the Lanczos process and
-// H V_k = V_{k+1} T, x_k = V_k y minimises |T y - |b| e_1|^2 + mu |y|^2. T has three diagonals, so the
-// QR factor of T stacked on sqrt(mu) I has three as well, and x_k follows by short recurrences.
+// H V_k = V_{k+1} T, x_k = V_k y minimises |T y - |b| e_1|^2 + mu |y|^2. T has three diagonals, so
+// the QR factor of T stacked on sqrt(mu) I has three as well, and x_k follows by short recurrences.
 // Column k is finished by two rotations: `damp` brings in a row of sqrt(mu) I, `lanczos` the row
 // k + 1 of T. `damp` leaves a fill in the damping row at column k + 1, merged there with the next
 // damping row. mu = 0: MINRES itself.
@@ -261,11 +257,11 @@ void minres(Operator& h, const Vector& b, const KrylovSettings& settings, Tikhon
   const double root_mu = std::sqrt(settings.damping);
   Vector x(size, 0.0), v = b, v_old(size, 0.0), w(size), d1(size, 0.0), d2(size, 0.0), d(size);
   for (double& e : v) e /= truth.norm_b;
-  double beta = 0.0;            // T(k, k-1)
-  double phi = truth.norm_b;    // right-hand side in row k
-  double psi = 0.0;             // right-hand side in the damping row
+  double beta = 0.0;          // T(k, k-1)
+  double phi = truth.norm_b;  // right-hand side in row k
+  double psi = 0.0;           // right-hand side in the damping row
   Rotation lanczos, lanczos_old, damp;
-  double norm_h = 0.0;          // a lower bound of |H|, from T
+  double norm_h = 0.0;  // a lower bound of |H|, from T
   for (int k = 0; k < settings.max_iterations; ++k) {
     h(v, w);
     add(-beta, v_old, w);
@@ -287,6 +283,8 @@ void minres(Operator& h, const Vector& b, const KrylovSettings& settings, Tikhon
     if (k == 0) truth.norm_hb = regularised;
     if (truth.norm_hb == 0.0) return monitor.solved_by_zero();
     if (monitor.observe(x, regularised / truth.norm_hb)) return;
+    // Without damping, rounding errors blow up on a singular H whose range does not contain b.
+    if (root_mu == 0.0 && monitor.diverged()) return monitor.finish(StopReason::stagnated, nullptr);
 
     double damping_row, gamma_damped, gamma;
     const Rotation merge = Rotation::onto(root_mu, fill, damping_row);
@@ -314,21 +312,6 @@ void minres(Operator& h, const Vector& b, const KrylovSettings& settings, Tikhon
     beta = beta_next;
   }
   monitor.finish(StopReason::max_iterations, &x);
-}
-
-// MINRES without damping on a singular H leaves a component of x in the null space. It is along the
-// residual, the only null vector of the Krylov space (Liu, Milzarek & Roosta 2021), and is taken out.
-void take_out_null_component(const KrylovSettings& settings, TikhonovResiduals& truth,
-                             Monitor& monitor) {
-  truth(monitor.best());
-  const Vector r = truth.last_residual;
-  const double rr = dot(r, r);
-  if (rr == 0.0) return;
-  const double norm_h = truth.norm_hb / truth.norm_b;
-  if (truth.last_norm_h_residual > settings.tolerance * norm_h * std::sqrt(rr)) return;
-  Vector x = monitor.best();
-  add(-dot(r, x) / rr, r, x);
-  monitor.offer(x);
 }
 
 // Conjugate gradients (Hestenes & Stiefel 1952) on (s H + mu I) x = s b.
@@ -412,9 +395,6 @@ KrylovResult solve_symmetric(const SymmetricOperator& product, std::span<const d
       break;
     case KrylovMethod::minres:
       minres(h, unit, settings, tikhonov, monitor);
-      if (settings.damping == 0.0 && monitor.reason() == StopReason::converged) {
-        take_out_null_component(settings, tikhonov, monitor);
-      }
       break;
     case KrylovMethod::cg:
       cg(h, unit, settings, shifted, monitor);

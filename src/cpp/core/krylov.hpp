@@ -6,7 +6,8 @@
 //
 // cgnr by conjugate gradients in the space of (H H)^j H b, two products of H an iteration; minres
 // from the Lanczos process on (H, b), one product an iteration and no squared condition number. For
-// mu = 0 both give the least-squares solution of least norm (the pseudo-inverse's).
+// mu = 0 both give a least-squares solution: the one of least norm (the pseudo-inverse's), except
+// for minres where H is singular and b outside its range; there its accuracy ends near 1e-8, too.
 // `cg` solves a shifted system, for a definite H:
 //
 //     (H + s mu I) x = b,   s = the sign of b'Hb (positive definite H: +1, negative: -1).
@@ -39,11 +40,11 @@ struct KrylovSettings {
 };
 
 struct KrylovResult {
-  std::vector<double> solution;      // the iterate with the smallest regularised residual
-  double residual = 0.0;             // |b - H x| / |b|, recomputed from `solution`
-  double regularised_residual = 0.0; // see `tolerance`, recomputed from `solution`
+  std::vector<double> solution;       // the iterate with the smallest regularised residual
+  double residual = 0.0;              // |b - H x| / |b|, recomputed from `solution`
+  double regularised_residual = 0.0;  // see `tolerance`, recomputed from `solution`
   int iterations = 0;
-  int products = 0;                  // calls of the operator, the checks of the residual included
+  int products = 0;  // calls of the operator, the checks of the residual included
   StopReason reason = StopReason::converged;
   // The recurrence's relative residual of the regularised system after 0, 1, ... iterations.
   std::vector<double> history;
