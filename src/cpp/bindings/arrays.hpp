@@ -1,7 +1,8 @@
 // The only door between numpy and spans.
 //
-// Inputs are never converted or copied: an array of the wrong type, shape or layout is an error that
-// says what was expected. A span is a view: the caller keeps the Python object alive while it uses it.
+// Inputs are never converted or copied: an array of the wrong type, shape or layout is an error
+// that says what was expected. A span is a view: the caller keeps the Python object alive while it
+// uses it.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -61,7 +62,8 @@ pybind11::array checked_array(pybind11::handle value, const char* name, std::spa
   const py::dtype dtype = py::dtype::of<T>();
   const std::string expected = std::string(name) + ": expected " + expected_text(dims, dtype);
   if (!py::isinstance<py::array>(value)) {
-    throw InvalidInput(expected + ", got " + std::string(py::str(py::type::of(value).attr("__name__"))));
+    throw InvalidInput(expected + ", got " +
+                       std::string(py::str(py::type::of(value).attr("__name__"))));
   }
   auto a = py::reinterpret_borrow<py::array>(value);
   if (!a.dtype().equal(dtype) || !shape_matches(a, dims)) {
@@ -100,7 +102,8 @@ std::span<T> write_span(pybind11::handle value, const char* name, std::initializ
 template <class T>
 std::vector<pybind11::ssize_t> sizes_of(pybind11::handle value, const char* name,
                                         std::initializer_list<Dim> dims) {
-  const auto a = detail::checked_array<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));
+  const auto a =
+      detail::checked_array<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));
   return {a.shape(), a.shape() + a.ndim()};
 }
 
