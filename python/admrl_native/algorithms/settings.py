@@ -9,8 +9,12 @@ from ..networks.settings import NetworkSettings
 from ..sampling.settings import CollectionSettings
 from ..settings import Settings, setting
 from ..task_gradient.settings import TaskGradientSettings
-from ..training.advantage import AdvantageSettings
-from ..training.settings import DynamicsFitSettings, TrpoSettings, ValueFitSettings
+from ..training.settings import (
+    AdvantageSettings,
+    DynamicsFitSettings,
+    TrpoSettings,
+    ValueFitSettings,
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -26,6 +30,7 @@ class ScheduleSettings(Settings):
     n_policy: int = setting(20, "policy updates per virtual iteration", minimum=1)
     n_trpo: int = setting(10_000, "virtual samples per policy update", minimum=1)
     n_virtual_envs: int = setting(50, "virtual environments side by side", minimum=1)
+    n_adapt: int = setting(2000, "real samples per round of adaptation at test time", minimum=1)
     n_collect: int = setting(10_000, "real samples per SLBO stage, for training", minimum=1)
     n_validation: int = setting(10_000, "real samples per SLBO stage, held out", minimum=1)
 

@@ -1,15 +1,57 @@
-"""Generalised advantage estimation (placeholder: settings only)."""
+"""Generalised advantage estimation, and the same recursion on the reward gradients.
+
+The recursions are native (core/advantage); these functions choose what goes in.
+"""
 
 from __future__ import annotations
 
-import dataclasses
+import torch
+from torch import Tensor
 
-from ..settings import Settings, setting
+from .._native import _core
+from ..networks.value import ValueFunction
+from ..sampling.trajectories import Trajectories
+from .settings import AdvantageSettings
 
 
-@dataclasses.dataclass(frozen=True)
-class AdvantageSettings(Settings):
-    """Source: the authors' code."""
+@torch.no_grad()
+def advantages_and_returns(
+    trajectories: Trajectories, value: ValueFunction, settings: AdvantageSettings
+) -> tuple[Tensor, Tensor]:
+    """Â (N, T) and the value targets Â + V (N, T), float32, on the trajectories' device.
 
-    gamma: float = setting(0.99, "discount γ", minimum=0, maximum=1)
-    gae_lambda: float = setting(0.95, "λ of generalised advantage estimation", minimum=0, maximum=1)
+    Source: Schulman et al. 2016. A terminal step does not bootstrap; a timeout and the last step of
+    the batch bootstrap from their own next state.
+    """
+    t = trajectories
+    advantages, returns = _core.advantages(
+        _numpy(t.rewards),
+        _numpy(value(t.obs)),
+        _numpy(value(t.next_obs)),
+        _numpy(t.dones),
+        _numpy(t.timeouts),
+        settings.gamma,
+        settings.gae_lambda,
+    )
+    device = t.rewards.device
+    return torch.from_numpy(advantages).to(device), torch.from_numpy(returns).to(device)
+
+
+def reward_grad_advantages(trajectories: Trajectories, settings: AdvantageSettings) -> Tensor:
+    """∂Â/∂ψ (N, T, K): GAE is linear in the rewards and V is held fixed.
+
+    Source: Eq. 6; science.md section 2.
+    """
+    t = trajectories
+    result = _core.reward_grad_advantages(
+        _numpy(t.reward_grads),
+        _numpy(t.dones),
+        _numpy(t.timeouts),
+        settings.gamma,
+        settings.gae_lambda,
+    )
+    return torch.from_numpy(result).to(t.rewards.device)
+
+
+def _numpy(x: Tensor) -> object:
+    return x.detach().cpu().contiguous().numpy()

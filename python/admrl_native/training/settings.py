@@ -1,10 +1,18 @@
-"""Constants of TRPO, the value fit and the dynamics fit."""
+"""Constants of the advantages, TRPO, the value fit and the dynamics fit."""
 
 from __future__ import annotations
 
 import dataclasses
 
 from ..settings import Settings, setting
+
+
+@dataclasses.dataclass(frozen=True)
+class AdvantageSettings(Settings):
+    """Source: the authors' code."""
+
+    gamma: float = setting(0.99, "discount γ", minimum=0, maximum=1)
+    gae_lambda: float = setting(0.95, "λ of generalised advantage estimation", minimum=0, maximum=1)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +35,9 @@ class ValueFitSettings(Settings):
     learning_rate: float = setting(1e-3, "Adam step size of the value fit", above=0)
     epochs: int = setting(5, "passes over the samples per policy update", minimum=1)
     minibatch: int = setting(64, "samples per value gradient step", minimum=1)
+    normalise_targets: bool = setting(
+        False, "learn the value in units of its targets' mean and standard deviation"
+    )
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,0 +1,372 @@
+"""AdMRL and the two baselines that differ from it by the choice of tasks: Algorithm 1."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..families.declaration import Family
+from ..families.task_space import TaskSpace
+from ..seeding import derive_generator, derive_seed
+from ..task_gradient.gradient import TaskGradient, task_gradient
+from ..training.agent import Agent
+from ..training.model_learner import ModelLearner
+from .adaptation import AdaptedPolicy, adapt
+from .observer import Observer
+from .settings import TrainingSettings
+from .task_selection import METHODS, ascent_step, first_task, gaussian_task, uniform_task
+from .workshop import Workshop
+
+
+@dataclasses.dataclass
+class TaskProgress:
+    """Where the work on the current training task stands.
+
+    Attributes:
+        agent: π_θ and V of this task.
+        slbo_stages: SLBO stages completed.
+        zero_shot: the agent at the end of zero-shot adaptation (θ̂), if there was one.
+        zero_shot_model: the model at that moment: H and M belong to it.
+        returns: real returns so far: "random", "zero_shot", and "slbo", one per stage.
+    """
+
+    agent: Agent
+    slbo_stages: int = 0
+    zero_shot: Agent | None = None
+    zero_shot_model: ModelLearner | None = None
+    returns: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+class MetaTrainer:
+    """Meta-training of one dynamics model for a family of tasks.
+
+    Args:
+        family: what a task is.
+        settings: everything that decides what is computed.
+        method: "admrl", "mb-unif" or "mb-gauss".
+        seed: of every random number of the run.
+        threads: native simulation threads.
+        device: "cpu" or "cuda".
+        observer: is told of everything that happens.
+
+    Determinism: the same arguments give the same bits on one machine, whatever `threads` is, and
+    whether or not the run was interrupted and resumed at a checkpoint.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        settings: TrainingSettings,
+        *,
+        method: str,
+        seed: int,
+        threads: int,
+        device: str,
+        observer: Observer,
+    ) -> None:
+        if method not in METHODS:
+            raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
+        self.family = family
+        self.settings = settings
+        self.method = method
+        self.seed = seed
+        self.observer = observer
+        self.task_space = TaskSpace(family)
+        self.workshop = Workshop(family, settings, threads, torch.device(device))
+        # Line 1: initialise φ and ψ, D ← ∅.
+        self.model = self.workshop.new_model(derive_generator(seed, "model"))
+        self.u = first_task(family.task_dim, settings.task_selection)
+        self.task = 0
+        self.progress: TaskProgress | None = None
+
+    @property
+    def psi(self) -> Tensor:
+        """The current task ψ (K,), float64."""
+        return self.task_space.from_normalised(self.u)
+
+    def train(self) -> None:
+        """Runs to the end from wherever the run is (Algorithm 1)."""
+        while self.task < self.settings.schedule.n_tasks:  # line 2
+            progress = self.progress or self._begin_task()  # line 3
+            if self.task > 0 and progress.zero_shot is None:
+                self._zero_shot(progress)  # line 4
+            while progress.slbo_stages < self._num_slbo_stages():  # line 5
+                self._slbo_stage(progress)  # lines 6, 7
+            self._choose_next_task(progress)  # lines 8 to 12
+        self.observer.record("end", {"tasks": self.task, **self.workshop.sample_counts()})
+
+    def adapt(self, psi: Tensor, *, real_samples: int, seed: int) -> AdaptedPolicy:
+        """A_n(ψ) from the model as it is now; see `adaptation.adapt`."""
+        return adapt(self.workshop, self.model, psi, real_samples=real_samples, seed=seed)
+
+    # Algorithm 1, line by line
+
+    def _begin_task(self) -> TaskProgress:
+        """Line 3: a policy initialised randomly; what it earns is the baseline of the task."""
+        agent = self.workshop.new_agent(derive_generator(self.seed, self.task, "agent"))
+        agent.adopt_normaliser(self.model.dynamics.states)
+        self.observer.phase("random-policy", task=self.task, steps=1)
+        returns = self._real_returns(agent, "random-policy")
+        self.observer.record(
+            "random-policy",
+            {
+                "task": self.task,
+                "psi": self.psi.tolist(),
+                "return_mean": returns.mean().item(),
+                "return_std": returns.std().item(),
+            },
+        )
+        self.progress = TaskProgress(agent, returns={"random": returns.mean().item(), "slbo": []})
+        return self.progress
+
+    def _zero_shot(self, progress: TaskProgress) -> None:
+        """Line 4: θ̂ from the model alone."""
+        n = self.settings.schedule.n_zeroshot
+        self.observer.phase("zero-shot", task=self.task, steps=n)
+        last = self._virtual_training(progress, "zero-shot", n)
+        progress.zero_shot = self.workshop.copy_agent(progress.agent)
+        progress.zero_shot_model = self.model.copy(with_data=False)
+        returns = self._real_returns(progress.agent, "zero-shot")
+        progress.returns["zero_shot"] = returns.mean().item()
+        self.observer.record(
+            "zero-shot",
+            {
+                "task": self.task,
+                "psi": self.psi.tolist(),
+                "real_return": returns.mean().item(),
+                "real_return_std": returns.std().item(),
+                "virtual_return": last.get("virtual_return"),
+                **self.workshop.sample_counts(),
+            },
+        )
+        self._checkpoint()
+
+    def _slbo_stage(self, progress: TaskProgress) -> None:
+        """Lines 6 and 7: collect real samples, then virtual training on all of them."""
+        stage, schedule = progress.slbo_stages, self.settings.schedule
+        name = f"slbo {stage + 1}/{self._num_slbo_stages()}"
+        self.observer.phase(name, task=self.task, steps=schedule.n_inner)
+        for purpose, count in (("train", schedule.n_collect), ("validation", schedule.n_validation)):
+            transitions = self.workshop.collect(
+                progress.agent.policy,
+                self.psi,
+                count,
+                derive_seed(self.seed, self.task, stage, "collect", purpose),
+                purpose,
+            )
+            self.model.add(purpose, transitions)
+            self.observer.store(purpose, transitions)
+        progress.agent.adopt_normaliser(self.model.dynamics.states)
+        last = self._virtual_training(progress, f"slbo-{stage}", schedule.n_inner)
+        returns = self._real_returns(progress.agent, f"slbo-{stage}")
+        progress.returns["slbo"].append(returns.mean().item())
+        progress.slbo_stages += 1
+        self.observer.record(
+            "slbo-stage",
+            {
+                "task": self.task,
+                "stage": stage,
+                "psi": self.psi.tolist(),
+                "real_return": returns.mean().item(),
+                "real_return_std": returns.std().item(),
+                "virtual_return": last["virtual_return"],
+                "train_loss": last["model_loss"],
+                "validation_loss": self.model.fit.validation_loss(self.model.replays["validation"]),
+                **self.workshop.sample_counts(),
+            },
+        )
+        self._checkpoint()
+
+    def _choose_next_task(self, progress: TaskProgress) -> None:
+        """Lines 8 to 12: the next ψ; then the task is closed."""
+        generator = derive_generator(self.seed, self.task, "next-task")
+        selection, k = self.settings.task_selection, self.family.task_dim
+        if self.method == "mb-gauss":
+            next_u = gaussian_task(k, selection, generator)
+        elif self.method == "mb-unif" or self.task == 0:  # line 8
+            next_u = uniform_task(k, generator)
+        elif self.task + 1 == self.settings.schedule.n_tasks:
+            next_u = self.u  # there is no next task to choose
+        else:
+            gradient = self._task_gradient(progress)  # lines 9 to 11
+            gradient_u = self.task_space.gradient_in_u(gradient.total)
+            next_u = ascent_step(self.u, gradient_u, selection)  # line 12
+            self.observer.record(
+                "task-gradient",
+                {
+                    "task": self.task,
+                    "psi": self.psi.tolist(),
+                    "u": self.u.tolist(),
+                    **gradient.metrics(),
+                    "gradient_u": gradient_u.tolist(),
+                    "next_psi": self.task_space.from_normalised(next_u).tolist(),
+                    **self.workshop.sample_counts(),
+                },
+            )
+        self.observer.record(
+            "task",
+            {
+                "task": self.task,
+                "psi": self.psi.tolist(),
+                "u": self.u.tolist(),
+                "returns": progress.returns,
+                **self.workshop.sample_counts(),
+            },
+        )
+        self.u, self.task, self.progress = next_u, self.task + 1, None
+        self._checkpoint()
+
+    def _task_gradient(self, progress: TaskProgress) -> TaskGradient:
+        """Lines 9 to 11: Eq. 2 from fresh real and virtual samples."""
+        assert progress.zero_shot is not None
+        assert progress.zero_shot_model is not None
+        settings = self.settings.task_gradient
+        hat, star = progress.zero_shot, progress.agent
+        model = progress.zero_shot_model if settings.model == "zero-shot" else self.model
+        self.observer.phase("task-gradient", task=self.task, steps=1)
+
+        def real(agent: Agent, name: str) -> Any:
+            return self.workshop.real_trajectories(
+                agent.policy,
+                self.psi,
+                settings.real_samples,
+                derive_seed(self.seed, self.task, "task-gradient", name),
+                "task_gradient",
+            )
+
+        gradient = task_gradient(
+            hat.policy,
+            hat.value,
+            real_star=real(star, "star"),
+            real_hat=real(hat, "hat"),
+            virtual_hat=self.workshop.virtual_trajectories(
+                hat.policy,
+                model.dynamics,
+                self.psi,
+                settings.virtual_samples,
+                derive_seed(self.seed, self.task, "task-gradient", "virtual"),
+            ),
+            horizon=self.settings.physics.horizon,
+            settings=settings,
+            advantage=self.settings.advantage,
+        )
+        self.observer.step({"gradient_norm": gradient.total.norm().item()})
+        return gradient
+
+    # Parts of the lines
+
+    def _num_slbo_stages(self) -> int:
+        schedule = self.settings.schedule
+        return schedule.n_slbo_first if self.task == 0 else schedule.n_slbo
+
+    def _virtual_training(
+        self, progress: TaskProgress, phase: str, iterations: int
+    ) -> dict[str, float]:
+        """Algorithm 2; returns the figures of the last iteration."""
+        last: dict[str, float] = {}
+
+        def after_iteration(iteration: int, figures: dict[str, float]) -> None:
+            last.update(figures)
+            self.observer.step(figures)
+            self.observer.record(
+                "virtual-iteration",
+                {"task": self.task, "phase": phase, "iteration": iteration, **figures},
+            )
+
+        self.workshop.virtual_training(
+            progress.agent,
+            self.model,
+            self.psi,
+            iterations,
+            derive_seed(self.seed, self.task, phase),
+            after_iteration,
+        )
+        return last
+
+    def _real_returns(self, agent: Agent, name: str) -> Tensor:
+        """Undiscounted real returns (episodes,) of the policy on the current task."""
+        return self.workshop.real_returns(
+            agent.policy,
+            self.psi,
+            self.settings.collection.evaluation_episodes,
+            derive_seed(self.seed, self.task, "evaluate", name),
+        )
+
+    # Checkpoints
+
+    def _checkpoint(self) -> None:
+        self.observer.checkpoint(self.state())
+
+    def state(self) -> dict[str, Any]:
+        """Everything needed to go on, but the real transitions; see `Observer.checkpoint`."""
+        networks, optimisers = self.model.networks(), self.model.optimisers()
+        counters: dict[str, Any] = {
+            "task": self.task,
+            "u": self.u.tolist(),
+            "samples": self.workshop.sample_counts(),
+            "progress": None,
+        }
+        progress = self.progress
+        if progress is not None:
+            stored = {"agent": progress.agent, "zero_shot": progress.zero_shot}
+            for name, agent in stored.items():
+                if agent is not None:
+                    networks |= {f"{name}.{k}": v for k, v in agent.networks().items()}
+                    optimisers |= {f"{name}.{k}": v for k, v in agent.optimisers().items()}
+            if progress.zero_shot_model is not None:
+                networks["zero_shot.dynamics"] = progress.zero_shot_model.networks()["dynamics"]
+            counters["progress"] = {
+                "slbo_stages": progress.slbo_stages,
+                "has_zero_shot": progress.zero_shot is not None,
+                "returns": progress.returns,
+            }
+        return {"networks": networks, "optimisers": optimisers, "counters": counters}
+
+    def load(
+        self, state: Mapping[str, Any], transitions: Mapping[str, Mapping[str, Tensor]]
+    ) -> None:
+        """Goes back to a checkpoint.
+
+        Args:
+            state: what `Observer.checkpoint` was given.
+            transitions: the stored real transitions by purpose, in the order they came.
+        """
+        networks, optimisers = state["networks"], state["optimisers"]
+        counters = state["counters"]
+        for purpose, stored in transitions.items():
+            self.model.replays[purpose].append(stored)
+        self.model.load(networks, optimisers)
+        self.task = counters["task"]
+        self.u = torch.tensor(counters["u"], dtype=torch.float64)
+        self.workshop.set_sample_counts(counters["samples"])
+        self.progress = None
+        if counters["progress"] is not None:
+            self.progress = self._load_progress(counters["progress"], networks, optimisers)
+
+    def _load_progress(
+        self,
+        counters: Mapping[str, Any],
+        networks: Mapping[str, Any],
+        optimisers: Mapping[str, Any],
+    ) -> TaskProgress:
+        def load_agent(name: str) -> Agent:
+            agent = self.workshop.new_agent(torch.Generator())
+            parts = ("policy", "value")
+            agent.load(
+                {k: networks[f"{name}.{k}"] for k in parts},
+                {"value": optimisers[f"{name}.value"]},
+            )
+            return agent
+
+        progress = TaskProgress(
+            load_agent("agent"), counters["slbo_stages"], returns=dict(counters["returns"])
+        )
+        if counters["has_zero_shot"]:
+            progress.zero_shot = load_agent("zero_shot")
+            progress.zero_shot_model = self.model.copy(with_data=False)
+            progress.zero_shot_model.dynamics.load_state_dict(networks["zero_shot.dynamics"])
+        return progress

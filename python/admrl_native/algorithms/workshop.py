@@ -1,0 +1,206 @@
+"""The tools that Algorithm 1 works with: real environments, the model, agents, and the sample count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from ..families.declaration import Family
+from ..families.torch_family import TorchFamily
+from ..networks.dynamics import Dynamics
+from ..networks.policy import GaussianPolicy
+from ..sampling.real import RealEnvironment
+from ..sampling.trajectories import Trajectories
+from ..sampling.virtual import virtual_rollout
+from ..seeding import derive_generator, derive_seed
+from ..training.agent import Agent
+from ..training.model_learner import ModelLearner
+from ..training.virtual_training import VirtualTrainingBudget, virtual_training
+from .settings import TrainingSettings
+
+_NUM_START_STATES = 1000  # real reset states that the virtual rollouts of one phase start from
+
+
+class Workshop:
+    """Makes models and agents, samples with them, trains them; counts every sample by purpose.
+
+    torch runs with one thread inside an operation: its results would otherwise depend on the number
+    of threads. `threads` is the number of native simulation threads.
+    """
+
+    def __init__(
+        self, family: Family, settings: TrainingSettings, threads: int, device: torch.device
+    ) -> None:
+        torch.set_num_threads(1)
+        self.family = family
+        self.settings = settings
+        self.threads = threads
+        self.device = device
+        self.torch_family = TorchFamily(family, device)
+        self._environments: dict[int, RealEnvironment] = {}
+        environment = self.environment(settings.collection.num_envs)
+        self.obs_dim, self.act_dim = environment.obs_dim, environment.act_dim
+        self._real_samples: dict[str, int] = {}
+        self._virtual_samples = 0
+
+    def environment(self, num_envs: int) -> RealEnvironment:
+        """The real environments, made once for each number of them."""
+        if num_envs not in self._environments:
+            self._environments[num_envs] = RealEnvironment(
+                self.family, self.settings.physics, num_envs, self.threads
+            )
+        return self._environments[num_envs]
+
+    # Makers
+
+    def new_model(self, generator: torch.Generator) -> ModelLearner:
+        """A fresh model with no data."""
+        return ModelLearner(
+            self.obs_dim,
+            self.act_dim,
+            self.settings.networks,
+            self.settings.dynamics_fit,
+            generator,
+            self.device,
+        )
+
+    def new_agent(self, generator: torch.Generator) -> Agent:
+        """A fresh policy and value function."""
+        return Agent(
+            self.obs_dim,
+            self.act_dim,
+            self.settings.networks,
+            self.settings.value_fit,
+            generator,
+            self.device,
+        )
+
+    def copy_agent(self, agent: Agent) -> Agent:
+        """An independent copy, normalisers and optimiser included."""
+        twin = self.new_agent(torch.Generator())
+        twin.load(agent.networks(), agent.optimisers())
+        return twin
+
+    # Samples
+
+    def sample_counts(self) -> dict[str, object]:
+        """{"real_samples": {purpose: count}, "virtual_samples": count} of the whole run."""
+        return {
+            "real_samples": dict(self._real_samples),
+            "virtual_samples": self._virtual_samples,
+        }
+
+    def set_sample_counts(self, counts: dict[str, object]) -> None:
+        """Continues the counts of a checkpoint."""
+        self._real_samples = dict(counts["real_samples"])  # type: ignore[call-overload]
+        self._virtual_samples = int(counts["virtual_samples"])  # type: ignore[call-overload]
+
+    def real_trajectories(
+        self,
+        policy: GaussianPolicy,
+        psi: Tensor,
+        samples: int,
+        seed: int,
+        purpose: str,
+        *,
+        exploration: bool = False,
+    ) -> Trajectories:
+        """Real trajectories of the stochastic policy: `samples` steps in all, counted."""
+        collection = self.settings.collection
+        environment = self.environment(collection.num_envs)
+        trajectories = environment.rollout(
+            policy.arrays(),
+            samples // collection.num_envs,
+            seed=seed,
+            psi=psi,
+            ou_theta=collection.ou_theta,
+            ou_sigma=collection.ou_sigma if exploration else 0.0,
+        )
+        self._count(purpose, samples)
+        return trajectories
+
+    def collect(
+        self, policy: GaussianPolicy, psi: Tensor, samples: int, seed: int, purpose: str
+    ) -> dict[str, Tensor]:
+        """Real transitions with exploration noise (Algorithm 1, line 6), on the CPU.
+
+        Transitions whose next state is not finite are left out.
+        """
+        t = self.real_trajectories(policy, psi, samples, seed, purpose, exploration=True)
+        rows = {"obs": t.obs, "actions": t.actions, "next_obs": t.next_obs}
+        rows = {name: x.flatten(0, 1) for name, x in rows.items()}
+        finite = torch.isfinite(rows["next_obs"]).all(1)
+        return {name: x[finite].contiguous() for name, x in rows.items()}
+
+    def real_returns(
+        self, policy: GaussianPolicy, psi: Tensor, episodes: int, seed: int
+    ) -> Tensor:
+        """Undiscounted returns (episodes,) of the stochastic policy in the real environment."""
+        horizon = self.settings.physics.horizon
+        environment = self.environment(episodes)
+        trajectories = environment.rollout(policy.arrays(), horizon, seed=seed, psi=psi)
+        self._count("evaluation", episodes * horizon)
+        return trajectories.first_episode_returns()
+
+    def virtual_trajectories(
+        self, policy: GaussianPolicy, dynamics: Dynamics, psi: Tensor, samples: int, seed: int
+    ) -> Trajectories:
+        """Trajectories of the policy in the model."""
+        num_envs = self.settings.schedule.n_virtual_envs
+        self._virtual_samples += samples
+        return virtual_rollout(
+            dynamics,
+            policy,
+            self.torch_family,
+            psi.to(self.device, torch.float32),
+            self._start_states(seed),
+            num_envs=num_envs,
+            num_steps=samples // num_envs,
+            horizon=self.settings.physics.horizon,
+            generator=derive_generator(seed, device=self.device),
+        )
+
+    # Training
+
+    def virtual_training(
+        self,
+        agent: Agent,
+        model: ModelLearner,
+        psi: Tensor,
+        iterations: int,
+        seed: int,
+        after_iteration: Callable[[int, dict[str, float]], None] = lambda _i, _figures: None,
+    ) -> None:
+        """Algorithm 2 with the run's settings."""
+        schedule = self.settings.schedule
+        self._virtual_samples += virtual_training(
+            agent,
+            model.dynamics,
+            model.fit,
+            self.torch_family,
+            psi.to(self.device, torch.float32),
+            model.replays["train"],
+            self._start_states(seed),
+            VirtualTrainingBudget(
+                iterations=iterations,
+                n_model=schedule.n_model,
+                n_policy=schedule.n_policy,
+                n_trpo=schedule.n_trpo,
+                num_envs=schedule.n_virtual_envs,
+                horizon=self.settings.physics.horizon,
+            ),
+            self.settings.trpo,
+            self.settings.advantage,
+            seed=seed,
+            after_iteration=after_iteration,
+        )
+
+    def _start_states(self, seed: int) -> Tensor:
+        environment = self.environment(self.settings.collection.num_envs)
+        states = environment.reset_states(_NUM_START_STATES, derive_seed(seed, "start-states"))
+        return states.to(self.device)
+
+    def _count(self, purpose: str, samples: int) -> None:
+        self._real_samples[purpose] = self._real_samples.get(purpose, 0) + samples

@@ -1,0 +1,71 @@
+"""Multilayer perceptrons and their initialisations."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Initialiser = Callable[[Tensor, torch.Generator], None]
+
+
+class Mlp(nn.Module):
+    """Linear layers with one activation between them and none after the last.
+
+    Args:
+        sizes: input size, hidden sizes, output size.
+        activation: "tanh" or "relu".
+        initialise: fills each weight (out, in); biases start at 0.
+        generator: source of the initial weights (CPU).
+    """
+
+    def __init__(
+        self,
+        sizes: Sequence[int],
+        activation: str,
+        initialise: Initialiser,
+        generator: torch.Generator,
+    ) -> None:
+        super().__init__()
+        self.activation = {"tanh": torch.tanh, "relu": torch.relu}[activation]
+        self.layers = nn.ModuleList(
+            nn.Linear(i, o) for i, o in zip(sizes[:-1], sizes[1:], strict=True)
+        )
+        with torch.no_grad():
+            for layer in self.layers:
+                initialise(layer.weight, generator)
+                layer.bias.zero_()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return mlp_forward([(m.weight, m.bias) for m in self.layers], self.activation, x)
+
+
+def mlp_forward(
+    layers: Sequence[tuple[Tensor, Tensor]], activation: Callable[[Tensor], Tensor], x: Tensor
+) -> Tensor:
+    """x (…, in) through layers of (weight (out, in), bias (out,)); the last one is linear."""
+    *hidden, (weight, bias) = layers
+    for w, b in hidden:
+        x = activation(functional.linear(x, w, b))
+    return functional.linear(x, weight, bias)
+
+
+def normalised_columns(scale: float = 1.0) -> Initialiser:
+    """Gaussian weights, each output unit's scaled to the norm `scale`."""
+
+    def initialise(weight: Tensor, generator: torch.Generator) -> None:
+        weight.normal_(generator=generator)
+        weight *= scale / weight.norm(dim=1, keepdim=True)
+
+    return initialise
+
+
+def truncated_normal(std: float) -> Initialiser:
+    """Gaussian weights of standard deviation `std`, cut at two standard deviations."""
+
+    def initialise(weight: Tensor, generator: torch.Generator) -> None:
+        nn.init.trunc_normal_(weight, std=std, a=-2 * std, b=2 * std, generator=generator)
+
+    return initialise

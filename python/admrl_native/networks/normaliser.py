@@ -1,0 +1,54 @@
+"""Running mean and standard deviation of vectors."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+_SMALLEST_STD = 1e-4  # a coordinate that never moves must not blow up what is divided by its std
+
+
+class Normaliser(nn.Module):
+    """Mean and standard deviation of all rows seen so far; (0, 1) before the first.
+
+    Attributes:
+        mean: (D,) float32.
+        std: (D,) float32, at least 1e-4.
+    """
+
+    count: Tensor
+    mean64: Tensor
+    sum_of_squares: Tensor
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.register_buffer("count", torch.zeros((), dtype=torch.float64))
+        self.register_buffer("mean64", torch.zeros(dim, dtype=torch.float64))
+        self.register_buffer("sum_of_squares", torch.zeros(dim, dtype=torch.float64))
+        self.register_buffer("mean", torch.zeros(dim))
+        self.register_buffer("std", torch.ones(dim))
+
+    @torch.no_grad()
+    def update(self, rows: Tensor) -> None:
+        """Adds rows (M, D) by the parallel update of mean and squared deviations.
+
+        Source: Chan, Golub, LeVeque 1979.
+        """
+        rows = rows.detach().to(self.mean64)
+        n = rows.shape[0]
+        if n == 0:
+            return
+        mean = rows.mean(0)
+        total = self.count + n
+        shift = mean - self.mean64
+        self.sum_of_squares += ((rows - mean) ** 2).sum(0) + shift**2 * (self.count * n / total)
+        self.mean64 += shift * (n / total)
+        self.count.copy_(total)
+        self.mean.copy_(self.mean64)
+        self.std.copy_((self.sum_of_squares / total).sqrt().clamp(min=_SMALLEST_STD))
+
+    def forward(self, rows: Tensor) -> Tensor:
+        """(rows − mean) / std."""
+        return (rows - self.mean) / self.std

@@ -1,0 +1,78 @@
+"""The policy π_θ: a Gaussian whose mean is an MLP of the normalised state."""
+
+from __future__ import annotations
+
+import copy
+import math
+
+import torch
+from torch import Tensor, nn
+
+from .mlp import Mlp, mlp_forward, normalised_columns
+from .normaliser import Normaliser
+from .settings import NetworkSettings
+
+_LOG_SQRT_2PI = 0.5 * math.log(2 * math.pi)
+
+
+class GaussianPolicy(nn.Module):
+    """π_θ(a|s) = N(μ_θ((s − mean)/std), diag exp(2 log_std)), actions in [−1, 1] units, unclipped.
+
+    The order of the parameters θ [P]: the layers' weights and biases from first to last, then
+    log_std. The normaliser is the policy's own copy: a stored policy keeps
+    the one it was made with.
+    """
+
+    def __init__(
+        self, obs_dim: int, act_dim: int, settings: NetworkSettings, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        sizes = (obs_dim, *settings.policy_hidden, act_dim)
+        self.mean = Mlp(sizes, "tanh", normalised_columns(), generator)
+        with torch.no_grad():
+            self.mean.layers[-1].weight *= settings.policy_output_scale
+        self.log_std = nn.Parameter(torch.full((act_dim,), settings.initial_log_std))
+        self.normaliser = Normaliser(obs_dim)
+
+    def forward(self, obs: Tensor) -> Tensor:
+        """Mean action (…, A) of obs (…, D)."""
+        mean: Tensor = self.mean(self.normaliser(obs))
+        return mean
+
+    def log_prob(self, obs: Tensor, actions: Tensor) -> Tensor:
+        """log π_θ(a|s), shape (…,), of obs (…, D) and actions (…, A)."""
+        return gaussian_log_prob(actions, self(obs), self.log_std)
+
+    def copy(self) -> GaussianPolicy:
+        """An independent copy, normaliser included."""
+        return copy.deepcopy(self)
+
+    # θ as one vector
+
+    def _ordered_params(self) -> list[nn.Parameter]:
+        return [*self.mean.parameters(), self.log_std]
+
+    @torch.no_grad()
+    def get_params(self) -> Tensor:
+        """θ as one vector (P,), a copy."""
+        return torch.cat([p.reshape(-1) for p in self._ordered_params()])
+
+    @torch.no_grad()
+    def set_params(self, params: Tensor) -> None:
+        """Writes θ from one vector (P,)."""
+        pieces = params.split([p.numel() for p in self._ordered_params()])
+        for p, piece in zip(self._ordered_params(), pieces, strict=True):
+            p.copy_(piece.view_as(p))
+
+    def mean_and_log_std(self, params: Tensor, normalised_obs: Tensor) -> tuple[Tensor, Tensor]:
+        """μ (M, A) and log_std (A,) as a pure function of θ (P,), for functional derivatives."""
+        pieces = params.split([p.numel() for p in self._ordered_params()])
+        shaped = [v.view_as(p) for v, p in zip(pieces, self._ordered_params(), strict=True)]
+        layers = list(zip(shaped[:-1:2], shaped[1:-1:2], strict=True))
+        return mlp_forward(layers, torch.tanh, normalised_obs), shaped[-1]
+
+
+def gaussian_log_prob(actions: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
+    """log N(a; μ, diag σ²) summed over the last dimension."""
+    z = (actions - mean) * torch.exp(-log_std)
+    return -(0.5 * z * z + log_std + _LOG_SQRT_2PI).sum(-1)
