@@ -1,1 +1,32 @@
-# Compute kernels compiled once per instruction set and chosen at run time.
+# Compute kernels compiled once per instruction set and chosen at run time (src/cpp/kernels).
+include(CheckCXXSourceCompiles)
+
+# An isa's kernels become part of admrl_core; `width` is floats per vector register.
+function(admrl_add_kernels isa width)
+  string(MAKE_C_IDENTIFIER "${isa}" name)
+  set(target admrl_kernels_${name})
+  add_library(${target} OBJECT src/cpp/kernels/kernels.cpp)
+  target_include_directories(${target} PRIVATE src/cpp)
+  target_compile_definitions(${target} PRIVATE
+    ADMRL_KERNEL_ISA="${isa}" ADMRL_KERNEL_TABLE=kernels_${name} ADMRL_KERNEL_WIDTH=${width})
+  # Contraction to fused multiply-adds only: no other relaxation of IEEE arithmetic.
+  target_compile_options(${target} PRIVATE
+    -Wall -Wextra -Wpedantic -Wconversion -Wshadow -ffp-contract=fast
+    $<$<NOT:$<CONFIG:Debug>>:-O3> ${ARGN})
+  target_sources(admrl_core PRIVATE $<TARGET_OBJECTS:${target}>)
+endfunction()
+
+check_cxx_source_compiles("
+  #if !defined(__x86_64__)
+  #error not x86-64
+  #endif
+  int main() {}" ADMRL_TARGET_IS_X86_64)
+
+admrl_add_kernels(generic 4)
+if(ADMRL_TARGET_IS_X86_64)
+  admrl_add_kernels(x86-64-v2 4 -march=x86-64-v2)
+  admrl_add_kernels(x86-64-v3 8 -march=x86-64-v3)
+  admrl_add_kernels(x86-64-v4 16 -march=x86-64-v4)
+  target_compile_definitions(admrl_core PRIVATE ADMRL_X86_KERNELS)
+endif()
+target_sources(admrl_core PRIVATE src/cpp/kernels/dispatch.cpp)

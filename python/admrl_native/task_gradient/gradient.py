@@ -45,7 +45,7 @@ class TaskGradient:
     at_theta_star: Tensor
     at_theta_hat: Tensor
     implicit: Tensor
-    solves: tuple[SolveResult, ...]
+    solves: tuple[SolveResult[Tensor], ...]
     policy_gradient_norm: float
     stationarity: float
 
@@ -65,9 +65,9 @@ class TaskGradient:
             },
             "solver": [
                 {
-                    "method": s.method,
-                    "status": s.status,
+                    "status": s.reason,
                     "iterations": s.iterations,
+                    "products": s.products,
                     "residual": s.residual,
                     "regularised_residual": s.regularised_residual,
                 }
@@ -110,12 +110,12 @@ def task_gradient(
     # (∂θ̂/∂ψ)ᵀ g by the implicit function theorem (Eq. 5)
     if settings.form == "adjoint":
         solves = [_solve(hessian, g, settings)]
-        y = torch.as_tensor(solves[0].solution).to(g)
+        y = solves[0].solution
         implicit = scores.jvp(y) @ mixed_weights  # Mᵀ y
     else:
         columns = [scores.vjp(w) for w in mixed_weights.T]  # M
         solves = [_solve(hessian, m, settings) for m in columns]
-        implicit = torch.stack([torch.as_tensor(s.solution).to(g) @ g for s in solves])
+        implicit = torch.stack([s.solution @ g for s in solves])
 
     return TaskGradient(
         at_theta_star=_mean_reward_gradient(real_star, horizon, advantage),  # Eq. 3
@@ -127,13 +127,17 @@ def task_gradient(
     )
 
 
-def _solve(hessian: HessianProduct, b: Tensor, settings: TaskGradientSettings) -> SolveResult:
-    """(HᵀH/P + damping · I) x = Hᵀ b / P, in the form min ‖H x − b‖² + P · damping · ‖x‖²."""
+def _solve(hessian: HessianProduct, b: Tensor, settings: TaskGradientSettings) -> SolveResult[Tensor]:
+    """x of (HᵀH/P + damping · I) x = Hᵀ b/P, the authors' system: min ‖H x − b‖² + P damping ‖x‖².
+
+    `cg` shifts H itself, by the root of what is added to HᵀH.
+    """
+    damping = settings.damping * b.numel()
     return solve_symmetric(
         hessian,
         b,
         method=settings.solver,
-        damping=settings.damping * b.numel(),
+        damping=damping if settings.solver != "cg" else damping**0.5,
         max_iterations=settings.max_iterations,
         tolerance=settings.tolerance,
     )

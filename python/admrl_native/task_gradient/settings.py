@@ -18,7 +18,9 @@ class TaskGradientSettings(Settings):
     )
     hessian: str = setting("per-step", "Hessian estimator", choices=("per-step",))
     solver: str = setting("cgnr", "Krylov solver", choices=("cgnr", "minres", "cg"))
-    damping: float = setting(0.1, "Tikhonov regulariser of the solve (see docs/equations.md)", minimum=0)
+    damping: float = setting(
+        0.1, "μ of (HᵀH/P + μ I) x = Hᵀb/P, P the number of policy parameters", minimum=0
+    )
     max_iterations: int = setting(200, "Krylov iterations at most", minimum=1)
     tolerance: float = setting(1e-6, "relative residual at which the solve stops", minimum=0)
     virtual_samples: int = setting(10_000, "virtual samples for H and M", minimum=1)

@@ -69,13 +69,13 @@ def trpo_update(
 
     solve = solve_symmetric(
         damped_fisher_product,
-        gradient.double(),
+        gradient,
         method="cg",
         damping=0.0,
         max_iterations=settings.cg_iterations,
         tolerance=1e-10,
     )
-    direction = torch.as_tensor(solve.solution).to(params)
+    direction = solve.solution
     curvature = direction @ damped_fisher_product(direction)
     if not curvature > 0:  # a zero gradient: there is no direction to go
         return TrpoResult(0.0, 0.0, _entropy(old_log_std).item(), -1)

@@ -1,7 +1,138 @@
+#include "core/advantage.hpp"
+
+#include <algorithm>
+
+#include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 
 namespace admrl {
 
-void bind_advantage(pybind11::module_&) {}
+namespace py = pybind11;
+
+namespace {
+
+Trajectories trajectories(py::handle dones, py::handle timeouts, py::ssize_t n, py::ssize_t t) {
+  return {static_cast<std::size_t>(n), static_cast<std::size_t>(t),
+          read_span<bool>(dones, "dones", {{"N", n}, {"T", t}}),
+          read_span<bool>(timeouts, "timeouts", {{"N", n}, {"T", t}})};
+}
+
+py::tuple advantages_py(const py::object& rewards, const py::object& values,
+                        const py::object& next_values, const py::object& dones,
+                        const py::object& timeouts, double gamma, double lam) {
+  const auto sizes = sizes_of<float>(rewards, "rewards", {{"N"}, {"T"}});
+  const auto n = sizes[0], t = sizes[1];
+  const Trajectories shape = trajectories(dones, timeouts, n, t);
+  const auto r = read_span<float>(rewards, "rewards", {{"N", n}, {"T", t}});
+  const auto v = read_span<float>(values, "values", {{"N", n}, {"T", t}});
+  const auto next = read_span<float>(next_values, "next_values", {{"N", n}, {"T", t}});
+  NewArray<float> out({n, t}), returns({n, t});
+  {
+    const py::gil_scoped_release release;
+    advantages(shape, r, v, next, gamma, lam, out.span, returns.span);
+  }
+  return py::make_tuple(out.array, returns.array);
+}
+
+py::array_t<float> reward_grad_advantages_py(const py::object& reward_grads, const py::object& dones,
+                                             const py::object& timeouts, double gamma, double lam) {
+  const auto sizes = sizes_of<float>(reward_grads, "reward_grads", {{"N"}, {"T"}, {"K"}});
+  const auto n = sizes[0], t = sizes[1], k = sizes[2];
+  const Trajectories shape = trajectories(dones, timeouts, n, t);
+  const auto grads = read_span<float>(reward_grads, "reward_grads", {{"N", n}, {"T", t}, {"K", k}});
+  NewArray<float> out({n, t, k});
+  {
+    const py::gil_scoped_release release;
+    reward_grad_advantages(shape, static_cast<std::size_t>(k), grads, gamma, lam, out.span);
+  }
+  return out.array;
+}
+
+py::tuple discounted_sums_py(const py::object& x, const py::object& dones,
+                             const py::object& timeouts, double gamma) {
+  const auto sizes = sizes_of<float>(x, "x", {{"N"}, {"T"}, {"K"}});
+  const auto n = sizes[0], t = sizes[1], k = sizes[2];
+  if (k == 0) throw InvalidInput("x: expected at least one column K, got none");
+  const Trajectories shape = trajectories(dones, timeouts, n, t);
+  const auto values = read_span<float>(x, "x", {{"N", n}, {"T", t}, {"K", k}});
+  std::vector<double> sums;
+  {
+    const py::gil_scoped_release release;
+    sums = discounted_sums(shape, static_cast<std::size_t>(k), values, gamma);
+  }
+  const auto episodes = static_cast<py::ssize_t>(sums.size()) / k;
+  NewArray<double> per_episode({episodes, k}), mean({k});
+  std::copy(sums.begin(), sums.end(), per_episode.span.begin());
+  std::fill(mean.span.begin(), mean.span.end(), 0.0);
+  for (std::size_t i = 0; i < sums.size(); ++i) mean.span[i % static_cast<std::size_t>(k)] += sums[i];
+  for (double& m : mean.span) m /= static_cast<double>(episodes);
+  return py::make_tuple(mean.array, per_episode.array);
+}
+
+}  // namespace
+
+void bind_advantage(py::module_& m) {
+  m.def("advantages", &advantages_py, py::arg("rewards"), py::arg("values"), py::arg("next_values"),
+        py::arg("dones"), py::arg("timeouts"), py::arg("gamma"), py::arg("lam"),
+        R"(Generalised advantage estimation over ragged episodes.
+
+delta_t = r_t + gamma (1 - done_t) V(s'_t) - V(s_t);
+A_t = delta_t + gamma lam (1 - end_t) A_{t+1}, end = done, timeout or last column.
+
+Args:
+    rewards: (N, T) float32, viewed.
+    values: V(s_t), (N, T) float32, viewed.
+    next_values: V(s'_t), (N, T) float32, viewed; not read where done.
+    dones: (N, T) bool, viewed.
+    timeouts: (N, T) bool, viewed.
+    gamma: discount, in [0, 1].
+    lam: the lambda of GAE, in [0, 1].
+
+Returns:
+    advantages and returns = advantages + values, each (N, T) float32; summed in float64.
+
+Raises:
+    ValueError: an array of another shape or type, or a factor outside [0, 1].)");
+  m.def("reward_grad_advantages", &reward_grad_advantages_py, py::arg("reward_grads"),
+        py::arg("dones"), py::arg("timeouts"), py::arg("gamma"), py::arg("lam"),
+        R"(Derivative of the advantages in the task, V held fixed.
+
+B_t = dr_t/dpsi + gamma lam (1 - end_t) B_{t+1}, end as in `advantages`.
+
+Args:
+    reward_grads: dr/dpsi, (N, T, K) float32, viewed.
+    dones: (N, T) bool, viewed.
+    timeouts: (N, T) bool, viewed.
+    gamma: discount, in [0, 1].
+    lam: the lambda of GAE, in [0, 1].
+
+Returns:
+    (N, T, K) float32; summed in float64.
+
+Source: Eq. 6.
+
+Raises:
+    ValueError: an array of another shape or type, or a factor outside [0, 1].)");
+  m.def("discounted_sums", &discounted_sums_py, py::arg("x"), py::arg("dones"), py::arg("timeouts"),
+        py::arg("gamma"),
+        R"(Discounted sums over episodes, sum_t gamma^t x_t, t counted from the episode's first step.
+
+An episode that the end of the batch cuts counts as it is.
+
+Args:
+    x: (N, T, K) float32, viewed; dr/dpsi for Eq. 3.
+    dones: (N, T) bool, viewed.
+    timeouts: (N, T) bool, viewed.
+    gamma: discount, in [0, 1].
+
+Returns:
+    mean over the E episodes, (K,) float64, and the sums, (E, K) float64, in order of environment
+    and time.
+
+Source: Eq. 3.
+
+Raises:
+    ValueError: an array of another shape or type, or gamma outside [0, 1].)");
+}
 
 }  // namespace admrl

@@ -1,0 +1,117 @@
+// The only door between numpy and spans.
+//
+// Inputs are never converted or copied: an array of the wrong type, shape or layout is an error that
+// says what was expected. A span is a view: the caller keeps the Python object alive while it uses it.
+#pragma once
+
+#include <pybind11/numpy.h>
+#include <pybind11/pybind11.h>
+
+#include <cstddef>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+
+namespace admrl {
+
+inline constexpr pybind11::ssize_t kAnySize = -1;
+
+// One dimension of an expected shape: the documentation's letter and the size, or kAnySize.
+struct Dim {
+  const char* letter;
+  pybind11::ssize_t size = kAnySize;
+};
+
+namespace detail {
+
+inline std::string shape_text(const pybind11::array& a) {
+  std::string text = "(";
+  for (pybind11::ssize_t i = 0; i < a.ndim(); ++i) {
+    text += (i ? ", " : "") + std::to_string(a.shape(i));
+  }
+  return text + (a.ndim() == 1 ? ",)" : ")");
+}
+
+inline std::string expected_text(std::span<const Dim> dims, const pybind11::dtype& dtype) {
+  std::string text = "(";
+  for (std::size_t i = 0; i < dims.size(); ++i) {
+    text += (i ? ", " : "") + std::string(dims[i].letter);
+    if (dims[i].size != kAnySize) text += "=" + std::to_string(dims[i].size);
+  }
+  return text + (dims.size() == 1 ? ",) " : ") ") + std::string(pybind11::str(dtype));
+}
+
+inline bool shape_matches(const pybind11::array& a, std::span<const Dim> dims) {
+  if (a.ndim() != static_cast<pybind11::ssize_t>(dims.size())) return false;
+  for (std::size_t i = 0; i < dims.size(); ++i) {
+    const auto size = a.shape(static_cast<pybind11::ssize_t>(i));
+    if (dims[i].size != kAnySize && dims[i].size != size) return false;
+  }
+  return true;
+}
+
+// The value as an array of exactly this type, shape and C layout.
+template <class T>
+pybind11::array checked_array(pybind11::handle value, const char* name, std::span<const Dim> dims) {
+  namespace py = pybind11;
+  const py::dtype dtype = py::dtype::of<T>();
+  const std::string expected = std::string(name) + ": expected " + expected_text(dims, dtype);
+  if (!py::isinstance<py::array>(value)) {
+    throw InvalidInput(expected + ", got " + std::string(py::str(py::type::of(value).attr("__name__"))));
+  }
+  auto a = py::reinterpret_borrow<py::array>(value);
+  if (!a.dtype().equal(dtype) || !shape_matches(a, dims)) {
+    throw InvalidInput(expected + ", got " + shape_text(a) + " " + std::string(py::str(a.dtype())));
+  }
+  if (!(a.flags() & py::array::c_style)) {
+    throw InvalidInput(expected + " in C order, got another layout (use numpy.ascontiguousarray)");
+  }
+  return a;
+}
+
+}  // namespace detail
+
+// A read-only view of an array of exactly this type and shape.
+template <class T>
+std::span<const T> read_span(pybind11::handle value, const char* name, std::span<const Dim> dims) {
+  const auto a = detail::checked_array<T>(value, name, dims);
+  return {static_cast<const T*>(a.data()), static_cast<std::size_t>(a.size())};
+}
+
+template <class T>
+std::span<const T> read_span(pybind11::handle value, const char* name,
+                             std::initializer_list<Dim> dims) {
+  return read_span<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));
+}
+
+// A view that is written: the array must be writeable.
+template <class T>
+std::span<T> write_span(pybind11::handle value, const char* name, std::initializer_list<Dim> dims) {
+  auto a = detail::checked_array<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));
+  if (!a.writeable()) throw InvalidInput(std::string(name) + ": expected a writeable array");
+  return {static_cast<T*>(a.mutable_data()), static_cast<std::size_t>(a.size())};
+}
+
+// The sizes of an array whose type and number of dimensions are checked (the spans check the rest).
+template <class T>
+std::vector<pybind11::ssize_t> sizes_of(pybind11::handle value, const char* name,
+                                        std::initializer_list<Dim> dims) {
+  const auto a = detail::checked_array<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));
+  return {a.shape(), a.shape() + a.ndim()};
+}
+
+// A new array (uninitialised, C order) and the span that fills it.
+template <class T>
+struct NewArray {
+  explicit NewArray(std::vector<pybind11::ssize_t> shape)
+      : array(std::move(shape)),
+        span(array.mutable_data(), static_cast<std::size_t>(array.size())) {}
+  pybind11::array_t<T> array;
+  std::span<T> span;
+};
+
+}  // namespace admrl

@@ -1,0 +1,107 @@
+#include "core/advantage.hpp"
+
+#include <string>
+
+#include "core/error.hpp"
+
+namespace admrl {
+namespace {
+
+void check_fraction(const char* name, double value) {
+  if (!(value >= 0.0 && value <= 1.0)) {
+    throw InvalidInput(std::string(name) + ": expected a number in [0, 1], got " +
+                       std::to_string(value));
+  }
+}
+
+void check_size(const char* name, std::size_t size, std::size_t expected) {
+  if (size != expected) {
+    throw InvalidInput(std::string(name) + ": expected " + std::to_string(expected) +
+                       " elements, got " + std::to_string(size));
+  }
+}
+
+std::size_t checked_steps(const Trajectories& shape) {
+  const std::size_t steps = shape.num_envs * shape.horizon;
+  if (steps == 0) throw InvalidInput("trajectories: expected at least one step");
+  check_size("dones", shape.dones.size(), steps);
+  check_size("timeouts", shape.timeouts.size(), steps);
+  return steps;
+}
+
+}  // namespace
+
+void advantages(const Trajectories& shape, std::span<const float> rewards,
+                std::span<const float> values, std::span<const float> next_values, double gamma,
+                double lambda, std::span<float> advantages, std::span<float> returns) {
+  const std::size_t steps = checked_steps(shape);
+  check_size("rewards", rewards.size(), steps);
+  check_size("values", values.size(), steps);
+  check_size("next_values", next_values.size(), steps);
+  check_size("advantages", advantages.size(), steps);
+  check_size("returns", returns.size(), steps);
+  check_fraction("gamma", gamma);
+  check_fraction("lam", lambda);
+  for (std::size_t env = 0; env < shape.num_envs; ++env) {
+    double carry = 0.0;
+    for (std::size_t t = shape.horizon; t-- > 0;) {
+      const std::size_t i = env * shape.horizon + t;
+      const double value = static_cast<double>(values[i]);
+      const double bootstrap =
+          shape.dones[i] ? 0.0 : gamma * static_cast<double>(next_values[i]);
+      const double delta = static_cast<double>(rewards[i]) + bootstrap - value;
+      carry = shape.ends(env, t) ? delta : delta + gamma * lambda * carry;
+      advantages[i] = static_cast<float>(carry);
+      returns[i] = static_cast<float>(carry + value);
+    }
+  }
+}
+
+void reward_grad_advantages(const Trajectories& shape, std::size_t task_dim,
+                            std::span<const float> reward_grads, double gamma, double lambda,
+                            std::span<float> out) {
+  const std::size_t steps = checked_steps(shape);
+  check_size("reward_grads", reward_grads.size(), steps * task_dim);
+  check_size("out", out.size(), steps * task_dim);
+  check_fraction("gamma", gamma);
+  check_fraction("lam", lambda);
+  std::vector<double> carry(task_dim);
+  for (std::size_t env = 0; env < shape.num_envs; ++env) {
+    for (std::size_t t = shape.horizon; t-- > 0;) {
+      const std::size_t i = (env * shape.horizon + t) * task_dim;
+      const double keep = shape.ends(env, t) ? 0.0 : gamma * lambda;
+      for (std::size_t k = 0; k < task_dim; ++k) {
+        const double now = static_cast<double>(reward_grads[i + k]);
+        carry[k] = keep == 0.0 ? now : now + keep * carry[k];
+        out[i + k] = static_cast<float>(carry[k]);
+      }
+    }
+  }
+}
+
+std::vector<double> discounted_sums(const Trajectories& shape, std::size_t columns,
+                                    std::span<const float> x, double gamma) {
+  const std::size_t steps = checked_steps(shape);
+  check_size("x", x.size(), steps * columns);
+  check_fraction("gamma", gamma);
+  std::vector<double> sums;
+  std::vector<double> sum(columns, 0.0);
+  for (std::size_t env = 0; env < shape.num_envs; ++env) {
+    double discount = 1.0;
+    for (std::size_t t = 0; t < shape.horizon; ++t) {
+      const std::size_t i = (env * shape.horizon + t) * columns;
+      for (std::size_t k = 0; k < columns; ++k) {
+        sum[k] += discount * static_cast<double>(x[i + k]);
+      }
+      discount *= gamma;
+      if (shape.ends(env, t)) {
+        sums.insert(sums.end(), sum.begin(), sum.end());
+        sum.assign(columns, 0.0);
+        discount = 1.0;
+      }
+    }
+  }
+  return sums;
+}
+
+}  // namespace admrl

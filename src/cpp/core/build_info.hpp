@@ -1,0 +1,21 @@
+// What this binary was built with, and which kernels it runs here.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace admrl {
+
+struct BuildInfo {
+  std::string kernels;                     // instruction set in use
+  std::vector<std::string> isa_available;  // instruction sets built that this CPU has, lowest first
+  std::string compiler;
+  std::string mujoco_headers;  // version, e.g. "4.0.1"
+  std::string eigen;           // version
+  std::string cxx_standard;    // e.g. "C++20"
+};
+
+// Raises InvalidInput as `kernels()`.
+BuildInfo build_info();
+
+}  // namespace admrl

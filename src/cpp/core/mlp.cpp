@@ -1,0 +1,74 @@
+#include "core/mlp.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <string>
+
+#include "core/error.hpp"
+#include "kernels/dispatch.hpp"
+
+namespace admrl {
+namespace {
+
+void check(std::span<const MlpLayer> layers) {
+  if (layers.empty()) throw InvalidInput("layers: expected at least one");
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const MlpLayer& layer = layers[i];
+    const std::string name = "layers[" + std::to_string(i) + "]: ";
+    if (layer.in < 1 || layer.out < 1) {
+      throw InvalidInput(name + "expected positive sizes, got " + std::to_string(layer.in) +
+                         " inputs and " + std::to_string(layer.out) + " outputs");
+    }
+    if (i > 0 && layer.in != layers[i - 1].out) {
+      throw InvalidInput(name + "expected " + std::to_string(layers[i - 1].out) +
+                         " inputs (the outputs of the layer before), got " +
+                         std::to_string(layer.in));
+    }
+  }
+}
+
+}  // namespace
+
+PackedMlp::PackedMlp(std::span<const MlpLayer> layers, Activation hidden)
+    : kernels_(&kernels()),
+      hidden_(hidden == Activation::tanh ? KernelActivation::tanh : KernelActivation::relu) {
+  check(layers);
+  in_dim_ = layers.front().in;
+  out_dim_ = layers.back().out;
+  size_t size = 0;
+  for (const MlpLayer& layer : layers) {
+    const int padded = (layer.out + kernels_->width - 1) / kernels_->width * kernels_->width;
+    layers_.push_back({layer.in, padded, size});
+    size += (static_cast<size_t>(layer.in) + 1) * static_cast<size_t>(padded);
+    width_ = std::max(width_, padded);
+  }
+  data_.assign(size, 0.0f);
+  for (size_t i = 0; i < layers.size(); ++i) {
+    const auto in = static_cast<size_t>(layers[i].in);
+    const auto out = static_cast<size_t>(layers[i].out);
+    const auto stride = static_cast<size_t>(layers_[i].out);
+    float* packed = data_.data() + layers_[i].weights;
+    for (size_t k = 0; k < in; ++k) {
+      for (size_t j = 0; j < out; ++j) packed[k * stride + j] = layers[i].weight[j * in + k];
+    }
+    std::copy_n(layers[i].bias, out, packed + in * stride);
+  }
+}
+
+void PackedMlp::forward(const float* x, float* y, float* scratch) const noexcept {
+  float* into = scratch;
+  float* other = scratch + width_;
+  for (size_t i = 0; i < layers_.size(); ++i) {
+    const Layer& layer = layers_[i];
+    const float* weights = data_.data() + layer.weights;
+    const float* bias = weights + static_cast<size_t>(layer.in) * static_cast<size_t>(layer.out);
+    const bool last = i + 1 == layers_.size();
+    kernels_->dense(x, layer.in, weights, bias, layer.out, last ? KernelActivation::none : hidden_,
+                    into);
+    x = into;
+    std::swap(into, other);
+  }
+  std::memcpy(y, x, static_cast<size_t>(out_dim_) * sizeof(float));
+}
+
+}  // namespace admrl

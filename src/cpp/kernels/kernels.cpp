@@ -1,0 +1,104 @@
+// Compiled once per instruction set; see kernels.hpp for why nothing may be included or exported here.
+//
+// ADMRL_KERNEL_ISA: name of the instruction set. ADMRL_KERNEL_TABLE: name of the exported table.
+// ADMRL_KERNEL_WIDTH: floats in one vector register. Vectors are written with the vector extensions
+// of GCC and Clang, so that the code does not depend on what a compiler recognises as vectorisable.
+#include "kernels/kernels.hpp"
+
+namespace admrl {
+namespace {
+
+constexpr int kWidth = ADMRL_KERNEL_WIDTH;
+
+typedef float Vec __attribute__((vector_size(4 * kWidth)));
+typedef float UnalignedVec __attribute__((vector_size(4 * kWidth), aligned(4), may_alias));
+
+inline Vec load(const float* p) { return *reinterpret_cast<const UnalignedVec*>(p); }
+inline void store(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
+inline Vec splat(float x) { return x - Vec{}; }
+
+// x P(x²) / Q(x²), a minimax fit of the relative error (2.3e-8) on [-9.02, 9.02], where tanh rounds
+// to 1. All coefficients are positive, so rounding errors do not grow: a few units in the last place.
+// Comparisons are written so that NaN stays NaN.
+inline Vec tanh_vec(Vec x) {
+  constexpr float limit = 9.02f;
+  x = x > limit ? splat(limit) : x;
+  x = x < -limit ? splat(-limit) : x;
+  const Vec u = x * x;
+  Vec p = u * 1.338185308e-8f + 2.063419551e-5f;
+  p = p * u + 3.497366401e-3f;
+  p = p * u + 0.1338261354f;
+  p = p * u + 1.0f;
+  Vec q = u * 7.789287589e-7f + 3.288362344e-4f;
+  q = q * u + 2.588402309e-2f;
+  q = q * u + 0.4671593492f;
+  q = q * u + 1.0f;
+  Vec y = x * (p / q);
+  y = y > 1.0f ? splat(1.0f) : y;
+  return y < -1.0f ? splat(-1.0f) : y;
+}
+
+inline Vec activate(Vec x, KernelActivation activation) {
+  switch (activation) {
+    case KernelActivation::tanh:
+      return tanh_vec(x);
+    case KernelActivation::relu:
+      return x < 0.0f ? Vec{} : x;
+    case KernelActivation::none:
+      break;
+  }
+  return x;
+}
+
+// Blocks * kWidth outputs at once. Four partial sums each hide the latency of the additions.
+template <int Blocks>
+inline void dense_block(const float* x, int in, const float* w, const float* b, int stride,
+                        KernelActivation activation, float* y) {
+  Vec sum[4][Blocks];
+  for (int j = 0; j < Blocks; ++j) {
+    sum[0][j] = load(b + j * kWidth);
+    sum[1][j] = sum[2][j] = sum[3][j] = Vec{};
+  }
+  int k = 0;
+  for (; k + 4 <= in; k += 4) {
+    for (int s = 0; s < 4; ++s) {
+      const float* row = w + static_cast<long>(k + s) * stride;
+      for (int j = 0; j < Blocks; ++j) sum[s][j] += x[k + s] * load(row + j * kWidth);
+    }
+  }
+  for (; k < in; ++k) {
+    const float* row = w + static_cast<long>(k) * stride;
+    for (int j = 0; j < Blocks; ++j) sum[0][j] += x[k] * load(row + j * kWidth);
+  }
+  for (int j = 0; j < Blocks; ++j) {
+    const Vec total = (sum[0][j] + sum[1][j]) + (sum[2][j] + sum[3][j]);
+    store(y + j * kWidth, activate(total, activation));
+  }
+}
+
+void dense(const float* x, int in, const float* w, const float* b, int out,
+           KernelActivation activation, float* y) noexcept {
+  int j = 0;
+  for (; j + 2 * kWidth <= out; j += 2 * kWidth) {
+    dense_block<2>(x, in, w + j, b + j, out, activation, y + j);
+  }
+  if (j < out) dense_block<1>(x, in, w + j, b + j, out, activation, y + j);
+}
+
+void tanh_array(const float* x, int n, float* y) noexcept {
+  int i = 0;
+  for (; i + kWidth <= n; i += kWidth) store(y + i, tanh_vec(load(x + i)));
+  if (i < n) {
+    float tail[kWidth] = {};
+    for (int j = i; j < n; ++j) tail[j - i] = x[j];
+    store(tail, tanh_vec(load(tail)));
+    for (int j = i; j < n; ++j) y[j] = tail[j - i];
+  }
+}
+
+}  // namespace
+
+extern const Kernels ADMRL_KERNEL_TABLE;
+const Kernels ADMRL_KERNEL_TABLE = {ADMRL_KERNEL_ISA, kWidth, dense, tanh_array};
+
+}  // namespace admrl

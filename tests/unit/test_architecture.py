@@ -1,0 +1,167 @@
+"""Who may import whom, and other rules about the source that no type checker knows."""
+
+from __future__ import annotations
+
+import ast
+import pathlib
+import re
+
+import pytest
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+PACKAGE = REPOSITORY / "python" / "admrl_native"
+CORE = REPOSITORY / "src" / "cpp" / "core"
+
+# Everybody may use these; they use nothing of the package but one another.
+LEAVES = {"settings", "_mujoco", "_native", "_core"}
+
+# What each folder may import besides itself and `settings`.
+ALLOWED: dict[str, set[str]] = {
+    "families": set(),
+    "networks": set(),
+    "sampling": {"networks", "families"},
+    "training": {"sampling", "networks", "families"},
+    "task_gradient": {"training", "sampling", "networks", "families"},
+    "algorithms": {"task_gradient", "training", "sampling", "networks", "families"},
+    "evaluation": {"algorithms", "task_gradient", "training", "sampling", "networks", "families"},
+    "report": {"evaluation", "families"},
+    "runs": {"algorithms", "task_gradient", "training", "sampling", "networks", "families"},
+}
+# Modules of the package root other than the leaves are command lines, or the root itself: on top.
+
+# The only files that see the native core.
+NATIVE = {
+    "__init__.py",
+    "_native.py",
+    "families/catalogue.py",
+    "sampling/real.py",
+    "training/advantage.py",
+    "task_gradient/solve.py",
+}
+
+# Learning code computes: files, clocks and the command line belong to `runs` and the commands.
+PURE = ("algorithms", "task_gradient", "training", "sampling", "networks")
+OUTSIDE_MODULES = {
+    "argparse", "datetime", "io", "logging", "os", "pathlib", "shutil", "socket", "subprocess",
+    "sys", "tempfile", "time",
+}  # fmt: skip
+OUTSIDE_CALLS = {"open", "print", "input"}
+
+LONGEST = 600  # lines of a Python file
+
+
+def modules_imported(path: pathlib.Path, package: pathlib.Path) -> list[tuple[str, str]]:
+    """Every import of a file, anywhere in it, as (top-level package, dotted path below it).
+
+    `from . import a` counts as an import of the module a, if there is one, and of the package.
+    """
+    inside = path.relative_to(package.parent).with_suffix("").parts
+    found = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found += [tuple(alias.name.split(".")) for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = list(inside[: len(inside) - node.level]) if node.level else []
+            base += node.module.split(".") if node.module else []
+            found += [(*base, alias.name) for alias in node.names]
+    return [(parts[0], ".".join(parts[1:])) for parts in found]
+
+
+def violations(package: pathlib.Path) -> list[str]:
+    """Every import or call in the package that the rules above forbid."""
+    name = package.name
+    out = []
+    for path in sorted(package.rglob("*.py")):
+        relative = path.relative_to(package)
+        folder = relative.parts[0] if len(relative.parts) > 1 else ""
+        if folder and folder not in ALLOWED:
+            out.append(f"{relative}: {folder}/ is not a known layer")
+            continue
+        leaf = not folder and path.stem in LEAVES
+        for top, below in modules_imported(path, package):
+            if top != name:
+                if folder in PURE and top in OUTSIDE_MODULES:
+                    out.append(f"{relative}: imports {top}")
+                continue
+            target = below.split(".")[0]
+            if target in {"_core", "_native"} and relative.as_posix() not in NATIVE:
+                out.append(f"{relative}: imports the native core")
+            if target in LEAVES or target == folder != "":
+                continue
+            if leaf or (folder and target not in ALLOWED[folder]):
+                out.append(f"{relative}: imports {target or 'the package root'}")
+        if folder in PURE:
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                called = node.func if isinstance(node, ast.Call) else None
+                if isinstance(called, ast.Name) and called.id in OUTSIDE_CALLS:
+                    out.append(f"{relative}: calls {called.id}()")
+    return out
+
+
+def test_the_package_keeps_its_layers() -> None:
+    assert violations(PACKAGE) == []
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "expected"),
+    [
+        ("algorithms/admrl.py", "from ..runs.config import Config", "imports runs"),
+        ("algorithms/admrl.py", "import admrl_native.runs", "imports runs"),
+        ("algorithms/admrl.py", "def f():\n    from ..runs import config", "imports runs"),
+        ("algorithms/admrl.py", "import time", "imports time"),
+        ("algorithms/admrl.py", "from sys import argv", "imports sys"),
+        ("algorithms/admrl.py", "open('x')", "calls open()"),
+        ("training/trpo.py", "from ..task_gradient import solve", "imports task_gradient"),
+        ("training/trpo.py", "from ..algorithms.admrl import train", "imports algorithms"),
+        ("training/trpo.py", "from .._native import _core", "imports the native core"),
+        ("training/trpo.py", "from .. import _core", "imports the native core"),
+        ("networks/policy.py", "from ..families import catalogue", "imports families"),
+        ("families/catalogue.py", "from .. import train", "imports train"),
+        ("settings.py", "from .families import catalogue", "imports families"),
+        ("evaluation/oracle.py", "from .. import make_family", "imports make_family"),
+        ("misc/x.py", "", "misc/ is not a known layer"),
+    ],
+)
+def test_a_breach_is_found(tmp_path: pathlib.Path, file: str, source: str, expected: str) -> None:
+    path = tmp_path / "admrl_native" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source, encoding="utf-8")
+    assert violations(tmp_path / "admrl_native") == [f"{file}: {expected}"]
+
+
+@pytest.mark.parametrize(
+    ("file", "source"),
+    [
+        (
+            "algorithms/admrl.py",
+            "from ..training.trpo import T\nfrom .a import b\nimport torch",
+        ),
+        ("families/catalogue.py", "from .._native import _core\nfrom ..settings import Settings"),
+        (
+            "train.py",
+            "import time\nfrom .runs import config\nfrom .algorithms import a\nopen(a)",
+        ),
+        ("runs/config.py", "import time\nfrom ..algorithms.settings import S"),
+    ],
+)
+def test_what_is_allowed_passes(tmp_path: pathlib.Path, file: str, source: str) -> None:
+    path = tmp_path / "admrl_native" / file
+    path.parent.mkdir(parents=True)
+    path.write_text(source, encoding="utf-8")
+    assert violations(tmp_path / "admrl_native") == []
+
+
+def test_the_core_knows_no_python_and_no_torch() -> None:
+    sources = [p for p in CORE.rglob("*") if p.suffix in {".hpp", ".cpp", ".h", ".inc"}]
+    assert sources
+    foreign = re.compile(r'#\s*include\s*[<"](Python\.h|pybind11|numpy|torch|ATen|bindings)')
+    assert [p.name for p in sources if foreign.search(p.read_text(encoding="utf-8"))] == []
+
+
+def test_files_stay_small() -> None:
+    lengths = {
+        str(p.relative_to(PACKAGE)): len(p.read_text(encoding="utf-8").splitlines())
+        for p in PACKAGE.rglob("*.py")
+    }
+    assert lengths
+    assert {name: n for name, n in lengths.items() if n > LONGEST} == {}
