@@ -1,1 +1,1 @@
-"""What a run is made of: configuration, presets, its folder, checkpoints, metrics, progress, summary."""
+"""What a run is made of: configuration, folder, checkpoints, metrics, progress, summary."""

@@ -1,8 +1,8 @@
 """Checkpoints: folders of safetensors files and one JSON file, put in place whole. No pickle.
 
-    checkpoints/000012/networks/policy.safetensors, ...
-    checkpoints/000012/optimisers/dynamics.safetensors, ...
-    checkpoints/000012/state.json      the algorithm's counters, and where the run's other files stood
+checkpoints/000012/networks/policy.safetensors, ...
+checkpoints/000012/optimisers/dynamics.safetensors, ...
+checkpoints/000012/state.json      the algorithm's counters; where the run's files stood
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 KEEP_NEWEST = 3
 _NUMBER = re.compile(r"\d{6,}")
-_NAME = re.compile(r"[A-Za-z0-9_-]+")
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 _UNFINISHED, _DISCARDED = ".part", ".old"
 _TENSORS = ("networks", "optimisers")
 
@@ -51,14 +51,16 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint) -> pathlib.Path:
 
     unknown = set(checkpoint.state) - {*_TENSORS, "counters"}
     if unknown:
-        raise ValueError(f"state: expected networks, optimisers and counters, got also {sorted(unknown)}")
+        raise ValueError(
+            f"state: expected networks, optimisers and counters, got also {sorted(unknown)}"
+        )
     final, temporary = _path(folder, checkpoint.number), folder / _UNFINISHED
     shutil.rmtree(temporary, ignore_errors=True)
     for kind in _TENSORS:
         (temporary / kind).mkdir(parents=True)
         for name, tensors in checkpoint.state[kind].items():
             if not _NAME.fullmatch(name):
-                raise ValueError(f"{kind}: expected a name of letters, digits, _ and -, got {name!r}")
+                raise ValueError(f"{kind}: expected a name of letters, digits, _ . -, got {name!r}")
             # Copies: safetensors refuses tensors that share memory.
             copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
             _write(temporary / kind / f"{name}.safetensors", safetensors.torch.save(copies))
@@ -100,7 +102,8 @@ def load(folder: pathlib.Path, number: int) -> Checkpoint:
         return Checkpoint(rest["number"], rest["task"], state, rest["recorder"])
     except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
         raise ValueError(
-            f"{path}: expected a readable checkpoint: {error!r}; delete it to go on from the one before"
+            f"{path}: expected a readable checkpoint: {error!r}; "
+            "delete it to go on from the one before"
         ) from error
 
 

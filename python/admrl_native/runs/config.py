@@ -28,6 +28,7 @@ _SHARED = {
     "n_validation": "num_envs",
     "gradient_virtual_samples": "n_virtual_envs",
     "gradient_real_samples": "num_envs",
+    "n_adapt": "num_envs",
 }
 
 
@@ -66,7 +67,14 @@ class Config:
         _check_integer("threads", self.threads, minimum=1, maximum=4096)
         _check_shares(self.training)
         if self.first_psi is not None:
-            object.__setattr__(self, "first_psi", check_task("first_psi", self.first_psi, self.family))
+            object.__setattr__(
+                self, "first_psi", check_task("first_psi", self.first_psi, self.family)
+            )
+
+    @property
+    def title(self) -> str:
+        """The run in a few words."""
+        return f"{self.method} on {self.family.name}, {self.preset}, seed {self.seed}"
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only: what `from_dict` reads."""
@@ -109,7 +117,9 @@ class Config:
 
     def to_yaml(self, provenance: Mapping[str, Any]) -> str:
         """The text of config.yaml: the configuration, and how it came about."""
-        return yaml.safe_dump({**self.to_dict(), **provenance}, sort_keys=False, default_flow_style=None)
+        return yaml.safe_dump(
+            {**self.to_dict(), **provenance}, sort_keys=False, default_flow_style=None
+        )
 
 
 def make_config(
@@ -170,20 +180,37 @@ def check_task(name: str, psi: Sequence[float], family: Family) -> tuple[float, 
     Raises:
         SettingError: wrong number of values, not finite, or outside Ψ.
     """
-    values = tuple(float(x) for x in psi)
-    low, high = [float(x) for x in family.task_low], [float(x) for x in family.task_high]
-    box = " x ".join(f"[{a:g}, {b:g}]" for a, b in zip(low, high, strict=True))
-    if len(set(zip(low, high, strict=True))) == 1 and len(low) > 3:
-        box = f"[{low[0]:g}, {high[0]:g}]^{len(low)}"
-    got = " ".join(f"{v:g}" for v in values)
-    if len(values) != len(low):
-        raise SettingError(
-            name, f"expected {len(low)} numbers in {box} ({family.name}), got {len(values)}: {got}"
-        )
-    inside = (math.isfinite(v) and a <= v <= b for v, a, b in zip(values, low, high, strict=True))
-    if not all(inside):
-        raise SettingError(name, f"expected a task in {box} ({family.name}), got {got}")
+    values = check_task_dim(name, psi, family)
+    if not all(
+        a <= v <= b for v, a, b in zip(values, family.task_low, family.task_high, strict=True)
+    ):
+        got = " ".join(f"{v:g}" for v in values)
+        raise SettingError(name, f"expected a task in {_box(family)} ({family.name}), got {got}")
     return values
+
+
+def check_task_dim(name: str, psi: Sequence[float], family: Family) -> tuple[float, ...]:
+    """A task as K finite floats, inside Ψ or not.
+
+    Raises:
+        SettingError: wrong number of values, or not finite.
+    """
+    values = tuple(float(x) for x in psi)
+    if len(values) != family.task_dim or not all(map(math.isfinite, values)):
+        got = " ".join(f"{v:g}" for v in values)
+        raise SettingError(
+            name,
+            f"expected {family.task_dim} finite numbers in {_box(family)} ({family.name}), "
+            f"got {len(values)}: {got}",
+        )
+    return values
+
+
+def _box(family: Family) -> str:
+    sides = [f"[{a:g}, {b:g}]" for a, b in zip(family.task_low, family.task_high, strict=True)]
+    return (
+        f"{sides[0]}^{len(sides)}" if len(sides) > 3 and len(set(sides)) == 1 else " x ".join(sides)
+    )
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
@@ -204,4 +231,6 @@ def _check_shares(training: TrainingSettings) -> None:
     for name, envs_name in _SHARED.items():
         count, num_envs = options()[name].of(training), options()[envs_name].of(training)
         if count % num_envs:
-            raise SettingError(name, f"expected a multiple of {envs_name} ({num_envs}), got {count}")
+            raise SettingError(
+                name, f"expected a multiple of {envs_name} ({num_envs}), got {count}"
+            )

@@ -59,7 +59,9 @@ class DataShards:
         keep = {self._path(purpose, i) for purpose, count in counts.items() for i in range(count)}
         for path in sorted(keep):
             if not path.is_file():
-                raise FileNotFoundError(f"{path}: expected a data shard that the checkpoint counts, found none")
+                raise FileNotFoundError(
+                    f"{path}: expected a data shard that the checkpoint counts, found none"
+                )
         for path in self.folder.iterdir():
             if path not in keep:
                 path.unlink()

@@ -22,7 +22,9 @@ class TensorBoardEvents:
 
     def __init__(self, folder: pathlib.Path, start: float) -> None:
         # tensorboard's own writer: a third of a second, where torch.utils.tensorboard takes two.
-        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+        from tensorboard.summary.writer.event_file_writer import (  # type: ignore[import-untyped]
+            EventFileWriter,
+        )
 
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink()
@@ -32,8 +34,8 @@ class TensorBoardEvents:
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Adds a record of metrics.jsonl."""
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+        from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
 
         name = record["event"]
         values = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import pathlib
-from typing import Any
+from typing import Any, BinaryIO
 
 import yaml
 
@@ -121,6 +121,27 @@ def _check_version(name: str, path: pathlib.Path, values: dict[str, Any]) -> Non
             f"expected a run of admrl_native {series} (folder format {FORMAT}), "
             f"got {path}, written by {theirs} (folder format {values['format']})",
         )
+
+
+def lock(folder: RunFolder) -> BinaryIO:
+    """Keeps other processes from training in the folder until the file it returns is closed.
+
+    Raises:
+        SettingError: another process is training there.
+    """
+    file = open(folder.path / ".lock", "wb")  # noqa: SIM115  (open as long as the run)
+    try:
+        import fcntl
+    except ImportError:  # not POSIX: no advisory locks
+        return file
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        file.close()
+        raise SettingError(
+            "resume", f"expected a folder nobody trains in, got {folder.path}, which is in use"
+        ) from None
+    return file
 
 
 def write_atomically(path: pathlib.Path, content: bytes) -> None:

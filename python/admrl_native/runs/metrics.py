@@ -15,15 +15,14 @@ class MetricsLog:
 
     Args:
         path: the file; made if it is not there.
+
+    Attributes:
+        lines: how many the file has.
     """
 
     def __init__(self, path: pathlib.Path) -> None:
+        self.lines = count_lines(path)
         self._file = open(path, "ab")  # noqa: SIM115  (open as long as the run)
-
-    @property
-    def offset(self) -> int:
-        """Length of the file in bytes: where the next line begins."""
-        return self._file.tell()
 
     def append(self, line: Mapping[str, Any]) -> None:
         """Writes one object and flushes it; a number that is not finite becomes null.
@@ -34,22 +33,28 @@ class MetricsLog:
         text = json.dumps(_finite(line), allow_nan=False)
         self._file.write(text.encode() + b"\n")
         self._file.flush()
+        self.lines += 1
 
     def close(self) -> None:
         self._file.close()
 
 
-def truncate(path: pathlib.Path, offset: int) -> None:
-    """Cuts a file to a length it had before.
+def count_lines(path: pathlib.Path) -> int:
+    """Whole lines of a file; 0 if it is not there."""
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def truncate(path: pathlib.Path, lines: int) -> None:
+    """Cuts a file to its first lines.
 
     Raises:
-        ValueError: the file is shorter: it is not the one the offset was taken from.
+        ValueError: it has fewer.
     """
-    length = path.stat().st_size if path.exists() else 0
-    if length < offset:
-        raise ValueError(f"{path}: expected at least {offset} bytes, got {length}: lines have been lost")
+    parts = path.read_bytes().splitlines(keepends=True) if path.exists() else []
+    if sum(part.endswith(b"\n") for part in parts) < lines:
+        raise ValueError(f"{path}: expected at least {lines} lines, got {count_lines(path)}")
     if path.exists():
-        os.truncate(path, offset)
+        os.truncate(path, sum(map(len, parts[:lines])))
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:

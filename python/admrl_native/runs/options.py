@@ -54,7 +54,9 @@ def options() -> Mapping[str, Option]:
         for f in dataclasses.fields(settings):
             name = _PREFIX.get(group.name, "") + f.name
             if name in found:
-                raise TypeError(f"{group.name}.{f.name}: the option {name} is taken by {found[name].group}")
+                raise TypeError(
+                    f"{group.name}.{f.name}: the option {name} is taken by {found[name].group}"
+                )
             hint = hints[f.name]
             many = typing.get_origin(hint) is tuple
             found[name] = Option(

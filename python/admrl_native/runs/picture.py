@@ -10,12 +10,11 @@ from .summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours: told apart with any colour vision.
 _BLUE, _ORANGE, _GREEN, _RED, _GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
 
-_STYLE = {
+_STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 11,
@@ -47,7 +46,7 @@ def draw(summary: Summary, path: pathlib.Path) -> None:
     with matplotlib.rc_context(_STYLE):
         figure = Figure(figsize=(13.5, 9), layout="constrained")
         FigureCanvasAgg(figure)
-        left, right = figure.subfigures(1, 2, width_ratios=(5, 7))
+        left, right = figure.subfigures(1, 2, width_ratios=(5, 7), squeeze=False)[0]
         tasks, returns = left.subplots(2, 1, height_ratios=(5, 4))
         curves, losses, kl = right.subplots(3, 1, height_ratios=(5, 3, 2), sharex=True)
         c = summary.config
@@ -113,7 +112,8 @@ def _draw_tasks(figure: Any, axes: Axes, summary: Summary) -> None:
     )  # fmt: skip
     for t, a, b, shade in zip(summary.tasks, x, y, colour, strict=True):
         # White on the dark half of the scale, black on the light half.
-        dark = points.norm(shade) < 0.6
+        low_shade, high_shade = points.get_clim()
+        dark = shade < low_shade + 0.6 * (high_shade - low_shade)
         axes.text(
             a, b, str(t.task + 1), ha="center", va="center", zorder=4, fontsize=9,
             fontweight="bold", color="white" if dark else "black",

@@ -12,9 +12,7 @@ from .time_left import TimeLeft, in_words
 _PHASES = {
     "random-policy": "random policy",
     "zero-shot": "zero-shot adaptation",
-    "collect": "collecting real samples",
-    "slbo": "model and policy, in turns",
-    "evaluate": "evaluating",
+    "slbo": "SLBO stage",
     "task-gradient": "task gradient",
 }
 
@@ -113,7 +111,7 @@ class LiveProgress(PlainProgress):
         self._run_bar = self._bars.add_task("whole run", total=1.0, note="")
         self._phase_bar = self._bars.add_task("", total=1, note="")
         self._live = Live(console=self._console, refresh_per_second=4, transient=True)
-        self._title = f"{config.method} on {config.family.name}, {config.preset}, seed {config.seed}"
+        self._title = config.title
         self._task: dict[str, Any] = {}
         self._values: dict[str, float] = {}
 
@@ -126,9 +124,9 @@ class LiveProgress(PlainProgress):
         super().phase(name, task=task, steps=steps)
         if self._task.get("task") != task:
             self._task, self._values = {"task": task}, {}
-        self._bars.reset(
-            self._phase_bar, total=max(1, steps), description=_PHASES.get(name, name), note=""
-        )
+        kind, *rest = name.split()  # "slbo 2/3": the second of three stages
+        description = " ".join([_PHASES.get(kind, kind), *rest])
+        self._bars.reset(self._phase_bar, total=max(1, steps), description=description, note="")
         self._refresh()
 
     def step(self, values: Mapping[str, float]) -> None:
@@ -174,8 +172,8 @@ class LiveProgress(PlainProgress):
             for key, name in _FIGURES.items()
             if key in self._values
         )
-        lines = [Text(self._title + task, style="bold"), Text(figures), self._bars]
-        self._live.update(Group(*lines))
+        title = Text(self._title + task, style="bold")
+        self._live.update(Group(title, Text(figures), self._bars))
 
 
 _FIGURES = {
@@ -203,7 +201,8 @@ def line(event: str, values: Mapping[str, Any], n_tasks: int, n_stages: int) -> 
     head = f"task {values.get('task', 0) + 1}/{n_tasks}"
     get = values.get
     if event == "random-policy":
-        return f"{head}  psi {psi_text(get('psi'))}  random policy: return {number(get('return_mean'))}"
+        psi, value = psi_text(get("psi")), number(get("return_mean"))
+        return f"{head}  psi {psi}  random policy: return {value}"
     if event == "zero-shot":
         return (
             f"{head}  zero-shot: return {number(get('real_return'))} "
@@ -216,15 +215,14 @@ def line(event: str, values: Mapping[str, Any], n_tasks: int, n_stages: int) -> 
             f"model error {number(get('validation_loss'))}"
         )
     if event == "task-gradient":
-        solver = get("solver") or {}
-        how = ""
-        if solver:
-            how = (
-                f" ({solver.get('method')}: {solver.get('status')}, "
-                f"{solver.get('iterations')} iterations, residual {number(solver.get('residual'))})"
-            )
-        gradient = f"gradient {psi_text(get('gradient'))}{how}; " if get("gradient") else ""
-        return f"{head}  {gradient}next psi {psi_text(get('next_psi'))}"
+        solves = "; ".join(
+            f"{s['method']}: {s['status']}, {s['iterations']} iterations, "
+            f"residual {number(s['residual'])}"
+            for s in get("solver", [])[:1]
+        )
+        how = f" ({solves})" if solves else ""
+        gradient, following = psi_text(get("gradient")), psi_text(get("next_psi"))
+        return f"{head}  gradient {gradient}{how}  next psi {following}"
     return None
 
 

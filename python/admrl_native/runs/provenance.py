@@ -17,7 +17,7 @@ _PACKAGES = ("torch", "mujoco-core", "numpy", "safetensors")
 
 
 def provenance() -> dict[str, Any]:
-    """Versions of the package and of what it computes with, the machine, the commit if there is one."""
+    """Versions of the package and of what it computes with; machine; commit if there is one."""
     return {
         "versions": {
             "admrl-native": package_version(),
@@ -56,7 +56,7 @@ def _processor() -> str:
 
 
 def _commit() -> str | None:
-    """The commit of the directory the package was installed from; "-dirty" if files differ from it."""
+    """The commit of the directory it was installed from; "-dirty" if files differ from it."""
     record = importlib.metadata.distribution("admrl-native").read_text("direct_url.json")
     url = json.loads(record)["url"] if record else ""
     if not url.startswith("file:"):
@@ -65,7 +65,9 @@ def _commit() -> str | None:
     commit = _git(source, "rev-parse", "HEAD")
     if commit is None:
         return None
-    return commit + ("-dirty" if _git(source, "status", "--porcelain", "--untracked-files=no") else "")
+    return commit + (
+        "-dirty" if _git(source, "status", "--porcelain", "--untracked-files=no") else ""
+    )
 
 
 def _git(directory: str, *arguments: str) -> str | None:

@@ -11,6 +11,7 @@ from .config import Config
 from .folder import RunFolder, open_folder
 from .metrics import read_metrics
 from .progress import number, psi_text
+from .tasks_table import last
 from .time_left import in_words
 
 
@@ -94,7 +95,7 @@ def print_table(summary: Summary, stream: TextIO) -> None:
         for t in summary.tasks
     ]
     config = summary.config
-    title = f"Mean return by task: {config.method} on {config.family.name}, {config.preset}, seed {config.seed}"
+    title = f"Mean return by task: {config.title}"
     totals = (
         f"{summary.real_samples:,} real samples, {summary.virtual_samples:,} virtual samples, "
         f"{in_words(summary.wall_seconds)}"
@@ -139,7 +140,7 @@ def _summarise(folder: RunFolder, config: Config) -> Summary:
         elif r["event"] == "slbo-stage":
             known["slbo"] = r.get("real_return")
         elif r["event"] == "task":
-            known.update({k: v for k, v in r.get("returns", {}).items() if v is not None})
+            known.update({k: last(v) for k, v in r["returns"].items()})
     low, high = config.family.task_low, config.family.task_high
     found = []
     for task, known in sorted(tasks.items()):
@@ -155,11 +156,11 @@ def _summarise(folder: RunFolder, config: Config) -> Summary:
         config=config,
         records=records,
         tasks=found,
-        real_samples=_total(records, "real_samples_total"),
-        virtual_samples=_total(records, "virtual_samples_total"),
+        real_samples=sum(_latest(records, "real_samples", {}).values()),
+        virtual_samples=_latest(records, "virtual_samples", 0),
         wall_seconds=float(records[-1]["wall_seconds"]) if records else 0.0,
     )
 
 
-def _total(records: Sequence[Mapping[str, Any]], name: str) -> int:
-    return max((int(r[name]) for r in records if r.get(name) is not None), default=0)
+def _latest(records: Sequence[Mapping[str, Any]], name: str, default: Any) -> Any:
+    return next((r[name] for r in reversed(records) if name in r), default)

@@ -8,78 +8,75 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .metrics import count_lines
+
 
 class TasksTable:
-    """Joins what is known of a task, before and after its gradient, into one row.
-
-    A row is written when its gradient is known, or when the next task begins. Until then it is
-    `pending`, which is part of a checkpoint.
+    """Joins what is known of a task, its gradient and its returns, into one row.
 
     Args:
         path: the file; made, with its header, if it is not there or empty.
         task_dim: K.
-        pending: the row that an earlier process had not written yet.
+        pending: a gradient whose task an earlier process had not closed yet.
+
+    Attributes:
+        lines: how many the file has, its header included.
     """
 
     def __init__(
         self, path: pathlib.Path, task_dim: int, pending: Mapping[str, Any] | None = None
     ) -> None:
+        self.lines = count_lines(path)
         self._columns = _columns(task_dim)
         self._file = open(path, "ab")  # noqa: SIM115  (open as long as the run)
-        self._pending = dict(pending) if pending else None
-        if self._file.tell() == 0:
+        self._pending = dict(pending or {})
+        if self.lines == 0:
             self._write(self._columns)
 
     @property
-    def offset(self) -> int:
-        """Length of the file in bytes: where the next row begins."""
-        return self._file.tell()
-
-    @property
-    def pending(self) -> dict[str, Any] | None:
-        """The row not written yet, if there is one; JSON-able."""
+    def pending(self) -> dict[str, Any]:
+        """The gradient of a task that is not closed yet, if there is one; JSON-able."""
         return self._pending
 
-    def task(self, values: Mapping[str, Any]) -> None:
-        """A task is trained: {"task", "psi", "u", "returns", "real_samples", "virtual_samples"}."""
-        self._flush()
-        returns, real = values.get("returns", {}), values.get("real_samples")
-        self._pending = {
-            "task": values.get("task"),
-            **_spread("psi", values.get("psi")),
-            **_spread("u", values.get("u")),
-            **{f"return_{name}": value for name, value in returns.items()},
-            "real_samples": sum(real.values()) if isinstance(real, Mapping) else real,
-            "virtual_samples": values.get("virtual_samples"),
-        }
-
     def gradient(self, values: Mapping[str, Any]) -> None:
-        """The gradient at the task: {"gradient", "terms", "solver", "next_psi"}; writes the row."""
-        if self._pending is None or self._pending["task"] != values.get("task"):
-            raise ValueError(f"task {values.get('task')}: expected its task record before its gradient")
-        solver = values.get("solver") or {}
-        self._pending.update(_spread("gradient", values.get("gradient")))
-        for name, term in (values.get("terms") or {}).items():
+        """Keeps the gradient at the current task, a "task-gradient" record, for its row."""
+        self._pending = _spread("gradient", values.get("gradient"))
+        for name, term in values.get("terms", {}).items():
             self._pending.update(_spread(name, term))
-        self._pending.update({f"solver_{name}": solver.get(name) for name in _SOLVER})
+        self._pending.update(_solver(values.get("solver", [])))
         self._pending.update(_spread("next_psi", values.get("next_psi")))
-        self._flush()
+
+    def task(self, values: Mapping[str, Any]) -> None:
+        """Writes the row of a task that is done, a "task" record."""
+        row = {
+            **self._pending,
+            "task": values["task"],
+            **_spread("psi", values["psi"]),
+            **_spread("u", values["u"]),
+            "real_samples": sum(values["real_samples"].values()),
+            "virtual_samples": values["virtual_samples"],
+        }
+        for name in _RETURNS:
+            row[f"return_{name}"] = last(values["returns"].get(name))
+        self._pending = {}
+        self._write([row.get(column) for column in self._columns])
 
     def close(self) -> None:
-        """Writes the pending row, if there is one, and closes the file."""
-        self._flush()
         self._file.close()
-
-    def _flush(self) -> None:
-        if self._pending is not None:
-            self._write([self._pending.get(column) for column in self._columns])
-            self._pending = None
 
     def _write(self, cells: Sequence[Any]) -> None:
         line = io.StringIO()
         csv.writer(line, lineterminator="\n").writerow("" if c is None else c for c in cells)
         self._file.write(line.getvalue().encode())
         self._file.flush()
+        self.lines += 1
+
+
+def last(value: float | Sequence[float] | None) -> float | None:
+    """A return, or the last of a list of them (one per SLBO stage)."""
+    if isinstance(value, Sequence):
+        return value[-1] if value else None
+    return value
 
 
 _RETURNS = ("random", "zero_shot", "slbo")
@@ -102,3 +99,15 @@ def _columns(task_dim: int) -> list[str]:
 
 def _spread(name: str, values: Sequence[Any] | None) -> dict[str, Any]:
     return {f"{name}_{k}": value for k, value in enumerate(values or (), start=1)}
+
+
+def _solver(solves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """One or K solves in one row: the iterations of all, the worst residual."""
+    if not solves:
+        return {}
+    return {
+        "solver_method": solves[0]["method"],
+        "solver_status": " ".join(sorted({str(s["status"]) for s in solves})),
+        "solver_iterations": sum(s["iterations"] for s in solves),
+        "solver_residual": max(s["residual"] for s in solves),
+    }

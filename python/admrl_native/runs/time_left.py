@@ -15,8 +15,8 @@ ITERATING = ("zero-shot", "slbo")
 class TimeLeft:
     """Counts virtual iterations and SLBO stages, done and to come.
 
-    Time in the other phases is shared out per stage. Phases are expected in the order of Algorithm 1;
-    one that is missing only makes the estimate worse.
+    Time in the other phases is shared out per stage. Phases are expected in the order of
+    Algorithm 1; one that is missing only makes the estimate worse.
 
     Args:
         schedule: how many tasks, stages and iterations there will be.
@@ -49,7 +49,8 @@ class TimeLeft:
     def phase(self, name: str, *, task: int, steps: int) -> None:
         self._advance()
         self._enter_task(task)
-        self._phase, self._phase_left = name, steps
+        # "slbo 2/3" is "slbo"
+        self._phase, self._phase_left = name.split()[0], steps
 
     def step(self) -> None:
         self._advance()
