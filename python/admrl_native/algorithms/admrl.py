@@ -6,6 +6,8 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
@@ -15,7 +17,7 @@ from ..seeding import derive_generator, derive_seed
 from ..task_gradient.gradient import TaskGradient, task_gradient
 from ..training.agent import Agent
 from ..training.model_learner import ModelLearner
-from .adaptation import AdaptedPolicy, adapt
+from .adaptation import AdaptedPolicy, adapt, evaluate
 from .observer import Observer
 from .settings import TrainingSettings
 from .task_selection import METHODS, ascent_step, first_task, gaussian_task, uniform_task
@@ -103,6 +105,12 @@ class MetaTrainer:
         """A_n(ψ) from the model as it is now; see `adaptation.adapt`."""
         return adapt(self.workshop, self.model, psi, real_samples=real_samples, seed=seed)
 
+    def evaluate(
+        self, policy: AdaptedPolicy, psi: Tensor, *, episodes: int, seed: int
+    ) -> npt.NDArray[np.float32]:
+        """Undiscounted real returns (episodes,) of a policy on a task ψ (K,)."""
+        return evaluate(self.workshop, policy.policy, psi, episodes=episodes, seed=seed)
+
     # Algorithm 1, line by line
 
     def _begin_task(self) -> TaskProgress:
@@ -189,8 +197,6 @@ class MetaTrainer:
             next_u = gaussian_task(k, selection, generator)
         elif self.method == "mb-unif" or self.task == 0:  # line 8
             next_u = uniform_task(k, generator)
-        elif self.task + 1 == self.settings.schedule.n_tasks:
-            next_u = self.u  # there is no next task to choose
         else:
             gradient = self._task_gradient(progress)  # lines 9 to 11
             gradient_u = self.task_space.gradient_in_u(gradient.total)

@@ -1,0 +1,135 @@
+"""Eq. 2 assembled from samples, against dense matrices on the same samples."""
+
+import pytest
+import torch
+
+from admrl_native.families.catalogue import make_family
+from admrl_native.families.torch_family import TorchFamily
+from admrl_native.networks.dynamics import Dynamics
+from admrl_native.networks.policy import GaussianPolicy
+from admrl_native.networks.settings import NetworkSettings
+from admrl_native.networks.value import ValueFunction
+from admrl_native.sampling.virtual import virtual_rollout
+from admrl_native.seeding import derive_generator
+from admrl_native.task_gradient.gradient import task_gradient
+from admrl_native.task_gradient.settings import TaskGradientSettings
+from admrl_native.training.advantage import advantages_and_returns, reward_grad_advantages
+from admrl_native.training.settings import AdvantageSettings
+
+HORIZON = 15
+ADVANTAGE = AdvantageSettings()
+
+
+@pytest.fixture(scope="module")
+def samples():
+    """Three batches of trajectories with ragged episodes and a small policy."""
+    generator = torch.Generator().manual_seed(0)
+    networks = NetworkSettings(
+        policy_hidden=(4,), dynamics_hidden=(16,), dynamics_initial_std=0.3
+    )
+    dynamics = Dynamics(11, 3, networks, 100.0, generator)
+    starts = torch.randn(40, 11, generator=generator) * 0.05
+    starts[:, 0] += 1.25
+    dynamics.update_normalisers(starts, starts + 0.03 * torch.randn(40, 11, generator=generator))
+    policy = GaussianPolicy(11, 3, networks, generator)
+    value = ValueFunction(11, networks, generator)
+    family = TorchFamily(make_family("Hopper2D"), torch.device("cpu"))
+    batches = [
+        virtual_rollout(
+            dynamics,
+            policy,
+            family,
+            torch.tensor([0.5, 1.25]),
+            starts,
+            num_envs=8,
+            num_steps=40,
+            horizon=HORIZON,
+            generator=derive_generator(seed),
+        )
+        for seed in range(3)
+    ]
+    return policy, value, batches
+
+
+def gradient(samples, **settings):
+    policy, value, (star, hat, virtual) = samples
+    return task_gradient(
+        policy,
+        value,
+        star,
+        hat,
+        virtual,
+        horizon=HORIZON,
+        settings=TaskGradientSettings(tolerance=1e-12, max_iterations=2000, **settings),
+        advantage=ADVANTAGE,
+    )
+
+
+def plain_discounts(t):
+    out = torch.zeros(t.rewards.shape, dtype=torch.float64)
+    for n in range(out.shape[0]):
+        age = 0
+        for step in range(out.shape[1]):
+            out[n, step] = ADVANTAGE.gamma**age
+            age = 0 if t.ends[n, step] else age + 1
+    return out
+
+
+def test_matches_dense_matrices(samples):
+    policy, value, (star, hat, virtual) = samples
+    theta = policy.get_params().double()
+
+    def scores(t):
+        x = policy.normaliser(t.obs).double().flatten(0, 1)
+        actions = t.actions.double().flatten(0, 1)
+
+        def log_probs(p):
+            mean, log_std = policy.mean_and_log_std(p, x)
+            z = (actions - mean) / log_std.exp()
+            return (-0.5 * z**2 - log_std).sum(1)
+
+        return log_probs
+
+    def weights(t):
+        a = advantages_and_returns(t, value, ADVANTAGE)[0].double()
+        episodes = int(t.ends.sum())
+        return (plain_discounts(t) * (a - a.mean()) / episodes / HORIZON).flatten()
+
+    functional = torch.autograd.functional
+    g = functional.jacobian(scores(hat), theta).T @ weights(hat)
+    rows, w = functional.jacobian(scores(virtual), theta), weights(virtual)
+    curvature = functional.hessian(lambda p: w @ scores(virtual)(p), theta)
+    h = rows.T @ (w[:, None] * rows) + curvature
+    columns = reward_grad_advantages(virtual, ADVANTAGE).double()
+    columns = columns - columns.mean((0, 1))
+    scale = plain_discounts(virtual)[..., None] / int(virtual.ends.sum()) / HORIZON
+    m = rows.T @ (scale * columns).flatten(0, 1)
+    p = theta.numel()
+    x = torch.linalg.solve(h @ h + 0.1 * p * torch.eye(p, dtype=h.dtype), h @ m)
+
+    result = gradient(samples)
+    # solved to 1e-12 in float64, from float32 samples shared by both sides
+    torch.testing.assert_close(result.implicit, x.T @ g, rtol=1e-7, atol=1e-13)
+    for t, term in ((star, result.at_theta_star), (hat, result.at_theta_hat)):
+        expected = (plain_discounts(t)[..., None] * t.reward_grads).sum((0, 1))
+        torch.testing.assert_close(term, expected / int(t.ends.sum()) / HORIZON)
+    torch.testing.assert_close(
+        result.total, result.at_theta_star - result.at_theta_hat + result.implicit
+    )
+
+
+@pytest.mark.parametrize("solver", ["cgnr", "minres"])
+def test_adjoint_and_per_dimension_agree(samples, solver):
+    adjoint = gradient(samples, form="adjoint", solver=solver)
+    per_dimension = gradient(samples, form="per-dimension", solver=solver)
+    assert len(adjoint.solves) == 1
+    assert len(per_dimension.solves) == 2
+    # both solved to a relative residual of 1e-12
+    torch.testing.assert_close(adjoint.implicit, per_dimension.implicit, rtol=1e-6, atol=1e-13)
+    assert adjoint.implicit.abs().max() > 1e-9
+
+
+def test_less_damping_changes_the_implicit_term_alone(samples):
+    more, less = gradient(samples, damping=0.1), gradient(samples, damping=1e-6)
+    assert torch.equal(more.at_theta_hat, less.at_theta_hat)
+    assert less.implicit.norm() > 10 * more.implicit.norm()
