@@ -32,7 +32,7 @@ namespace detail {
 inline std::string shape_text(const pybind11::array& a) {
   std::string text = "(";
   for (pybind11::ssize_t i = 0; i < a.ndim(); ++i) {
-    text += (i ? ", " : "") + std::to_string(a.shape(i));
+    text.append(i ? ", " : "").append(std::to_string(a.shape(i)));
   }
   return text + (a.ndim() == 1 ? ",)" : ")");
 }
@@ -40,8 +40,8 @@ inline std::string shape_text(const pybind11::array& a) {
 inline std::string expected_text(std::span<const Dim> dims, const pybind11::dtype& dtype) {
   std::string text = "(";
   for (std::size_t i = 0; i < dims.size(); ++i) {
-    text += (i ? ", " : "") + std::string(dims[i].letter);
-    if (dims[i].size != kAnySize) text += "=" + std::to_string(dims[i].size);
+    text.append(i ? ", " : "").append(dims[i].letter);
+    if (dims[i].size != kAnySize) text.append("=").append(std::to_string(dims[i].size));
   }
   return text + (dims.size() == 1 ? ",) " : ") ") + std::string(pybind11::str(dtype));
 }

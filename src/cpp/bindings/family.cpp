@@ -27,7 +27,7 @@ T choice(const std::string& name, const std::string& value,
   std::string expected;
   for (const auto& [text, result] : choices) {
     if (value == text) return result;
-    expected += (expected.empty() ? "" : ", ") + std::string(text);
+    expected.append(expected.empty() ? "" : ", ").append(text);
   }
   throw InvalidInput(name + ": expected one of " + expected + ", got '" + value + "'");
 }

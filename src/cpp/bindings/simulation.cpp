@@ -123,6 +123,7 @@ void bind_simulation(py::module_& m) {
       .def_property_readonly("num_threads", &Simulation::num_threads)
       .def_property_readonly("horizon", &Simulation::horizon)
       .def_property_readonly("timestep", &Simulation::timestep)
+      .def_property_readonly("load_warning", &Simulation::load_warning)
       .def("reset", &reset, py::arg("seed") = py::none(), py::arg("mask") = py::none())
       .def("observations", &observations)
       .def("initial_observations", &initial_observations, py::arg("n"), py::arg("seed"))

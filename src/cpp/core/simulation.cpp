@@ -4,6 +4,8 @@
 #include <array>
 #include <chrono>
 #include <cmath>
+#include <cstdio>
+#include <cstring>
 #include <limits>
 #include <numeric>
 
@@ -36,6 +38,35 @@ std::string one_line(std::string text) {
   std::replace(text.begin(), text.end(), '\n', ' ');
   while (!text.empty() && text.back() == ' ') text.pop_back();
   return text;
+}
+
+// While it lives, MuJoCo's warnings are not printed: loading a model returns them as text as well.
+class QuietLoading {
+ public:
+  QuietLoading() : held_(mutex()), previous_(mju_setLogHandler(&forward_errors)) {}
+  ~QuietLoading() { mju_setLogHandler(previous_); }
+  QuietLoading(const QuietLoading&) = delete;
+  QuietLoading& operator=(const QuietLoading&) = delete;
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex m;
+    return m;
+  }
+  static void forward_errors(const mjLogMessage* message) {
+    if (message->level == mjLOG_ERROR) std::fprintf(stderr, "MuJoCo: %s\n", message->subject);
+  }
+
+  std::lock_guard<std::mutex> held_;
+  mjfLogHandler previous_;
+};
+
+// MuJoCo would write MUJOCO_LOG.TXT into the working directory; a file that the user chose stays.
+void write_no_default_log() {
+  mjLogConfig config = mju_getLogConfig();
+  if (std::strcmp(config.logfile, "MUJOCO_LOG.TXT") != 0) return;
+  config.logto_file = 0;
+  mju_setLogConfig(config);
 }
 
 // The degree of freedom whose velocity is the rate of this entry of qpos; -1 for a quaternion's.
@@ -100,10 +131,15 @@ Simulation::Simulation(FamilySpec spec, const SimulationOptions& options)
 
 void Simulation::load_model() {
   std::array<char, 1024> error{};
-  model_.reset(mj_loadXML(options_.model_path.c_str(), nullptr, error.data(),
-                          static_cast<int>(error.size())));
+  write_no_default_log();
+  {
+    const QuietLoading quiet;
+    model_.reset(mj_loadXML(options_.model_path.c_str(), nullptr, error.data(),
+                            static_cast<int>(error.size())));
+  }
   require(model_ != nullptr,
           "model: cannot load " + options_.model_path + ": " + one_line(error.data()));
+  load_warning_ = one_line(error.data());
   mjModel* m = model_.get();
   // A state that is not finite ends the episode; it must not be replaced behind our back.
   m->opt.disableflags |= mjDSBL_AUTORESET;

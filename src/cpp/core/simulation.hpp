@@ -69,7 +69,8 @@ class Simulation {
   int num_threads() const noexcept { return mjb_nthread(batch_.get()); }
   int horizon() const noexcept { return options_.horizon; }
   int state_dim() const noexcept { return mjb_nstate(batch_.get()); }
-  double timestep() const noexcept { return action_seconds_; }  // of one action, s
+  const std::string& load_warning() const noexcept { return load_warning_; }  // MuJoCo's, or ""
+  double timestep() const noexcept { return action_seconds_; }                // of one action, s
 
   // Starts a new random stream: every environment begins its episode 0.
   void reset(std::uint64_t seed);
@@ -175,6 +176,7 @@ class Simulation {
   SimulationOptions options_;
   std::unique_ptr<mjModel, ModelDeleter> model_;
   std::unique_ptr<mjBatch, BatchDeleter> batch_;
+  std::string load_warning_;
   double action_seconds_ = 0.0;
   std::vector<mjtNum> reset_row_;   // the state that mj_resetData leaves
   std::ptrdiff_t qpos_offset_ = 0;  // in a state row
