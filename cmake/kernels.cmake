@@ -11,9 +11,10 @@ function(admrl_add_kernels isa width)
     ADMRL_KERNEL_ISA="${isa}" ADMRL_KERNEL_TABLE=kernels_${name} ADMRL_KERNEL_WIDTH=${width})
   # Contraction to fused multiply-adds only: no other relaxation of IEEE arithmetic.
   target_compile_options(${target} PRIVATE
-    -Wall -Wextra -Wpedantic -Wconversion -Wshadow -ffp-contract=fast
+    ${ADMRL_WARNINGS} -ffp-contract=fast
     $<$<NOT:$<CONFIG:Debug>>:-O3> ${ARGN})
   target_sources(admrl_core PRIVATE $<TARGET_OBJECTS:${target}>)
+  set(ADMRL_KERNEL_OBJECTS ${ADMRL_KERNEL_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
 endfunction()
 
 check_cxx_source_compiles("
@@ -30,3 +31,9 @@ if(ADMRL_TARGET_IS_X86_64)
   target_compile_definitions(admrl_core PRIVATE ADMRL_X86_KERNELS)
 endif()
 target_sources(admrl_core PRIVATE src/cpp/kernels/dispatch.cpp)
+
+if(ADMRL_BUILD_TESTS AND CMAKE_NM AND NOT APPLE)
+  add_test(NAME kernels_share_no_symbols
+    COMMAND "${CMAKE_COMMAND}" "-DNM=${CMAKE_NM}" "-DOBJECTS=${ADMRL_KERNEL_OBJECTS}"
+      -P "${CMAKE_CURRENT_SOURCE_DIR}/cmake/check_kernel_symbols.cmake")
+endif()
