@@ -1,8 +1,8 @@
 """How fast are real rollouts? Ours, closed loop, beside the limit and every alternative.
 
-Physics steps a second: 1 and 2 threads, 50 and 1024 environments, four robots. First it asserts that
-the contenders compute the same thing, then it times them in turns. `pip install '.[bench]'` installs
-the peers; one that is missing is named in the table.
+Physics steps a second: 1 and 2 threads, 50 and 1024 environments, four robots. First it asserts
+that the contenders compute the same thing, then it times them in turns. `pip install '.[bench]'`
+installs the peers; one that is missing is named below the tables.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ SCALING_TOLERANCE = 0.05  # of the raw loop's gain from 1 to 2 threads
 
 
 def check_same(ours: Ours, batch: MuJoCoBatch, rollout: MuJoCoRollout) -> None:
-    """Asserts that ours, the raw loop, `mujoco.batch` and `mujoco.rollout` compute the same thing."""
+    """Asserts that ours, the raw loop, `mujoco.batch` and `mujoco.rollout` do the same work."""
     case, trajectories = ours.case, ours.rollout()
     after_rollout = ours.simulation.state()
     ours.replay()
