@@ -34,8 +34,9 @@ py::tuple advantages_py(const py::object& rewards, const py::object& values,
   return py::make_tuple(out.array, returns.array);
 }
 
-py::array_t<float> reward_grad_advantages_py(const py::object& reward_grads, const py::object& dones,
-                                             const py::object& timeouts, double gamma, double lam) {
+py::array_t<float> reward_grad_advantages_py(const py::object& reward_grads,
+                                             const py::object& dones, const py::object& timeouts,
+                                             double gamma, double lam) {
   const auto sizes = sizes_of<float>(reward_grads, "reward_grads", {{"N"}, {"T"}, {"K"}});
   const auto n = sizes[0], t = sizes[1], k = sizes[2];
   const Trajectories shape = trajectories(dones, timeouts, n, t);
@@ -64,7 +65,8 @@ py::tuple discounted_sums_py(const py::object& x, const py::object& dones,
   NewArray<double> per_episode({episodes, k}), mean({k});
   std::copy(sums.begin(), sums.end(), per_episode.span.begin());
   std::fill(mean.span.begin(), mean.span.end(), 0.0);
-  for (std::size_t i = 0; i < sums.size(); ++i) mean.span[i % static_cast<std::size_t>(k)] += sums[i];
+  for (std::size_t i = 0; i < sums.size(); ++i)
+    mean.span[i % static_cast<std::size_t>(k)] += sums[i];
   for (double& m : mean.span) m /= static_cast<double>(episodes);
   return py::make_tuple(mean.array, per_episode.array);
 }
@@ -113,9 +115,10 @@ Source: Eq. 6.
 
 Raises:
     ValueError: an array of another shape or type, or a factor outside [0, 1].)");
-  m.def("discounted_sums", &discounted_sums_py, py::arg("x"), py::arg("dones"), py::arg("timeouts"),
-        py::arg("gamma"),
-        R"(Discounted sums over episodes, sum_t gamma^t x_t, t counted from the episode's first step.
+  m.def(
+      "discounted_sums", &discounted_sums_py, py::arg("x"), py::arg("dones"), py::arg("timeouts"),
+      py::arg("gamma"),
+      R"(Discounted sums over episodes, sum_t gamma^t x_t, t counted from the episode's first step.
 
 An episode that the end of the batch cuts counts as it is.
 

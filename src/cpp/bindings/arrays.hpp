@@ -1,7 +1,8 @@
 // The only door between numpy and spans.
 //
-// Inputs are never converted or copied: an array of the wrong type, shape or layout is an error that
-// says what was expected. A span is a view: the caller keeps the Python object alive while it uses it.
+// Inputs are never converted or copied: an array of the wrong type, shape or layout is an error
+// that says what was expected. A span is a view: the caller keeps the Python object alive while it
+// uses it.
 #pragma once
 
 #include <pybind11/numpy.h>
@@ -31,7 +32,7 @@ namespace detail {
 inline std::string shape_text(const pybind11::array& a) {
   std::string text = "(";
   for (pybind11::ssize_t i = 0; i < a.ndim(); ++i) {
-    text += (i ? ", " : "") + std::to_string(a.shape(i));
+    text.append(i ? ", " : "").append(std::to_string(a.shape(i)));
   }
   return text + (a.ndim() == 1 ? ",)" : ")");
 }
@@ -39,8 +40,8 @@ inline std::string shape_text(const pybind11::array& a) {
 inline std::string expected_text(std::span<const Dim> dims, const pybind11::dtype& dtype) {
   std::string text = "(";
   for (std::size_t i = 0; i < dims.size(); ++i) {
-    text += (i ? ", " : "") + std::string(dims[i].letter);
-    if (dims[i].size != kAnySize) text += "=" + std::to_string(dims[i].size);
+    text.append(i ? ", " : "").append(dims[i].letter);
+    if (dims[i].size != kAnySize) text.append("=").append(std::to_string(dims[i].size));
   }
   return text + (dims.size() == 1 ? ",) " : ") ") + std::string(pybind11::str(dtype));
 }
@@ -61,7 +62,8 @@ pybind11::array checked_array(pybind11::handle value, const char* name, std::spa
   const py::dtype dtype = py::dtype::of<T>();
   const std::string expected = std::string(name) + ": expected " + expected_text(dims, dtype);
   if (!py::isinstance<py::array>(value)) {
-    throw InvalidInput(expected + ", got " + std::string(py::str(py::type::of(value).attr("__name__"))));
+    throw InvalidInput(expected + ", got " +
+                       std::string(py::str(py::type::of(value).attr("__name__"))));
   }
   auto a = py::reinterpret_borrow<py::array>(value);
   if (!a.dtype().equal(dtype) || !shape_matches(a, dims)) {
@@ -100,7 +102,8 @@ std::span<T> write_span(pybind11::handle value, const char* name, std::initializ
 template <class T>
 std::vector<pybind11::ssize_t> sizes_of(pybind11::handle value, const char* name,
                                         std::initializer_list<Dim> dims) {
-  const auto a = detail::checked_array<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));
+  const auto a =
+      detail::checked_array<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));
   return {a.shape(), a.shape() + a.ndim()};
 }
 

@@ -1,5 +1,5 @@
-// Translates the exceptions of the core once. InvalidInput is a std::invalid_argument, which pybind11
-// itself makes a ValueError.
+// Translates the exceptions of the core once. InvalidInput is a std::invalid_argument, which
+// pybind11 itself makes a ValueError.
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
 
@@ -35,8 +35,9 @@ void bind_errors(py::module_& m) {
       "MuJoCo raised an error in some environments.\n\n"
       "They kept the state they had before the call; the others ran to completion.\n\n"
       "Attributes:\n    env_ids: list of the environments that failed.");
-  solver_error = new_exception(
-      m, "SolverError", "A callback or a recurrence produced a value with which a solve cannot go on.");
+  solver_error =
+      new_exception(m, "SolverError",
+                    "A callback or a recurrence produced a value with which a solve cannot go on.");
   py::register_exception_translator([](std::exception_ptr p) {
     try {
       if (p) std::rethrow_exception(p);

@@ -26,11 +26,10 @@ std::vector<MlpLayer> layer_views(const py::sequence& layers) {
     if (pair.size() != 2) throw InvalidInput(name + ": expected (weight, bias)");
     const py::object weight = pair[0], bias = pair[1];
     const auto sizes = sizes_of<float>(weight, (name + " weight").c_str(), {{"out"}, {"in"}});
-    const auto w = read_span<float>(weight, (name + " weight").c_str(),
-                                    {{"out", sizes[0]}, {"in", sizes[1]}});
+    const auto w =
+        read_span<float>(weight, (name + " weight").c_str(), {{"out", sizes[0]}, {"in", sizes[1]}});
     const auto b = read_span<float>(bias, (name + " bias").c_str(), {{"out", sizes[0]}});
-    views.push_back(
-        {w.data(), b.data(), static_cast<int>(sizes[1]), static_cast<int>(sizes[0])});
+    views.push_back({w.data(), b.data(), static_cast<int>(sizes[1]), static_cast<int>(sizes[0])});
   }
   return views;
 }

@@ -1,7 +1,137 @@
+#include "bindings/simulation.hpp"
+
+#include <optional>
+#include <string>
+
 #include "bindings/bindings.hpp"
+#include "bindings/family.hpp"
 
 namespace admrl {
 
-void bind_simulation(pybind11::module_&) {}
+namespace py = pybind11;
+
+std::uint64_t read_seed(const py::int_& seed) {
+  const unsigned long long value = PyLong_AsUnsignedLongLong(seed.ptr());
+  if (PyErr_Occurred() != nullptr) {
+    PyErr_Clear();
+    throw InvalidInput("seed: expected an integer in [0, 2**64), got " +
+                       std::string(py::str(seed)));
+  }
+  return value;
+}
+
+Poll poll_signals() {
+  return [] {
+    const py::gil_scoped_acquire held;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  };
+}
+
+namespace {
+
+void reset(Simulation& s, const std::optional<py::int_>& seed, const py::object& mask) {
+  if (seed && !mask.is_none()) {
+    throw InvalidInput("mask: expected None when a seed is given: a new stream begins everywhere");
+  }
+  if (seed) {
+    const std::uint64_t value = read_seed(*seed);
+    const py::gil_scoped_release released;
+    s.reset(value);
+    return;
+  }
+  std::span<const bool> selected;
+  if (!mask.is_none()) selected = read_span<bool>(mask, "mask", {{"N", s.num_envs()}});
+  const py::gil_scoped_release released;
+  s.reset_next(selected);
+}
+
+py::array observations(const Simulation& s) {
+  NewArray<float> out({s.num_envs(), s.spec().obs_dim()});
+  const py::gil_scoped_release released;
+  s.observations(out.span);
+  return std::move(out.array);
+}
+
+py::array initial_observations(const Simulation& s, int n, const py::int_& seed) {
+  if (n < 1) throw InvalidInput("n: expected at least 1, got " + std::to_string(n));
+  const std::uint64_t value = read_seed(seed);
+  NewArray<float> out({n, s.spec().obs_dim()});
+  const py::gil_scoped_release released;
+  s.initial_observations(value, out.span);
+  return std::move(out.array);
+}
+
+py::array state(const Simulation& s) {
+  NewArray<double> out({s.num_envs(), s.state_dim()});
+  const py::gil_scoped_release released;
+  s.states(out.span);
+  return std::move(out.array);
+}
+
+py::dict step(Simulation& s, const py::object& actions, const py::object& psi) {
+  const Dim rows{"N", s.num_envs()};
+  const auto act = read_span<float>(actions, "actions", {rows, {"A", s.spec().act_dim()}});
+  const TaskParams task = read_psi(psi, rows, s.spec().task_dim());
+  StepOutput out({s.num_envs()}, s.spec());
+  {
+    const py::gil_scoped_release released;
+    s.step(act, task, out.arrays());
+  }
+  return out.dict();
+}
+
+void raw_steps(Simulation& s, int num_steps, const py::int_& seed) {
+  const std::uint64_t value = read_seed(seed);
+  const py::gil_scoped_release released;
+  s.raw_steps(num_steps, value, poll_signals());
+}
+
+void raw_replay(Simulation& s, const py::object& actions, const py::object& ends,
+                const py::int_& seed) {
+  const Dim rows{"N", s.num_envs()};
+  const Dim act{"A", s.spec().act_dim()};
+  const py::ssize_t steps = sizes_of<float>(actions, "actions", {rows, {"T"}, act})[1];
+  const auto a = read_span<float>(actions, "actions", {rows, {"T", steps}, act});
+  const auto e = read_span<bool>(ends, "ends", {rows, {"T", steps}});
+  const std::uint64_t value = read_seed(seed);
+  const py::gil_scoped_release released;
+  s.raw_replay(static_cast<int>(steps), value, a, e, poll_signals());
+}
+
+}  // namespace
+
+void bind_simulation(py::module_& m) {
+  SimulationClass simulation(m, "Simulation",
+                             "N environments of one family, on a pool of threads.");
+  simulation
+      .def(py::init([](const FamilySpec& spec, std::string model_path, int num_envs,
+                       int num_threads, int frame_skip, int horizon, bool halve_margins,
+                       double position_noise, double velocity_noise) {
+             const SimulationOptions options{
+                 std::move(model_path), num_envs,       num_threads,   frame_skip, horizon,
+                 halve_margins,         position_noise, velocity_noise};
+             const py::gil_scoped_release released;
+             return std::make_unique<Simulation>(spec, options);
+           }),
+           py::kw_only(), py::arg("spec"), py::arg("model_path"), py::arg("num_envs"),
+           py::arg("num_threads"), py::arg("frame_skip"), py::arg("horizon"),
+           py::arg("halve_margins"), py::arg("position_noise"), py::arg("velocity_noise"))
+      .def_property_readonly("obs_dim", [](const Simulation& s) { return s.spec().obs_dim(); })
+      .def_property_readonly("act_dim", [](const Simulation& s) { return s.spec().act_dim(); })
+      .def_property_readonly("task_dim", [](const Simulation& s) { return s.spec().task_dim(); })
+      .def_property_readonly("num_envs", &Simulation::num_envs)
+      .def_property_readonly("num_threads", &Simulation::num_threads)
+      .def_property_readonly("horizon", &Simulation::horizon)
+      .def_property_readonly("timestep", &Simulation::timestep)
+      .def_property_readonly("load_warning", &Simulation::load_warning)
+      .def("reset", &reset, py::arg("seed") = py::none(), py::arg("mask") = py::none())
+      .def("observations", &observations)
+      .def("initial_observations", &initial_observations, py::arg("n"), py::arg("seed"))
+      .def("state", &state)
+      .def("step", &step, py::arg("actions"), py::arg("psi"))
+      .def("raw_steps", &raw_steps, py::arg("num_steps"), py::arg("seed"))
+      .def("raw_replay", &raw_replay, py::arg("actions"), py::arg("ends"), py::arg("seed"));
+  bind_rollout_method(simulation);
+}
 
 }  // namespace admrl

@@ -47,8 +47,7 @@ void advantages(const Trajectories& shape, std::span<const float> rewards,
     for (std::size_t t = shape.horizon; t-- > 0;) {
       const std::size_t i = env * shape.horizon + t;
       const double value = static_cast<double>(values[i]);
-      const double bootstrap =
-          shape.dones[i] ? 0.0 : gamma * static_cast<double>(next_values[i]);
+      const double bootstrap = shape.dones[i] ? 0.0 : gamma * static_cast<double>(next_values[i]);
       const double delta = static_cast<double>(rewards[i]) + bootstrap - value;
       carry = shape.ends(env, t) ? delta : delta + gamma * lambda * carry;
       advantages[i] = static_cast<float>(carry);

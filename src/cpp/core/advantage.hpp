@@ -40,7 +40,8 @@ void reward_grad_advantages(const Trajectories& shape, std::size_t task_dim,
                             std::span<float> out);
 
 // The discounted sum of x (N, T, K) of every episode, (E, K), in order of environment and time;
-// an episode cut by the end of the batch counts as it is (Eq. 3 is their mean). Raises as `advantages`.
+// an episode cut by the end of the batch counts as it is (Eq. 3 is their mean). Raises as
+// `advantages`.
 std::vector<double> discounted_sums(const Trajectories& shape, std::size_t columns,
                                     std::span<const float> x, double gamma);
 

@@ -20,9 +20,10 @@ BuildInfo build_info() {
   // The header's version is one number: 4000001 is 4.0.1.
   constexpr long version = mjVERSION_HEADER;
   info.mujoco_headers = std::to_string(version / 1000000) + "." +
-                        std::to_string(version / 1000 % 1000) + "." + std::to_string(version % 1000);
-  info.eigen = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) + "." +
-               std::to_string(EIGEN_MINOR_VERSION);
+                        std::to_string(version / 1000 % 1000) + "." +
+                        std::to_string(version % 1000);
+  info.eigen = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) +
+               "." + std::to_string(EIGEN_MINOR_VERSION);
   info.cxx_standard = "C++" + std::to_string(__cplusplus / 100 % 100);
   return info;
 }

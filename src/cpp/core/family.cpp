@@ -17,7 +17,8 @@ void require(bool condition, const std::string& message) {
 }
 
 void require_size(const std::vector<double>& values, std::size_t expected, const char* name) {
-  require(values.size() == expected, std::string(name) + ": expected (K=" + std::to_string(expected) +
+  require(values.size() == expected, std::string(name) +
+                                         ": expected (K=" + std::to_string(expected) +
                                          ",) values, got " + std::to_string(values.size()));
   for (const double v : values) {
     require(std::isfinite(v), std::string(name) + ": expected finite values");
@@ -75,7 +76,8 @@ Reward FamilySpec::evaluate(const double* next_obs, const float* action, const d
     return {0.0, 0.0, true};
   }
   bool done = false;
-  for (const Bound& b : bounds_) done |= !(next_obs[b.index] >= b.low && next_obs[b.index] <= b.high);
+  for (const Bound& b : bounds_)
+    done |= !(next_obs[b.index] >= b.low && next_obs[b.index] <= b.high);
 
   double squared = 0.0;
   for (int i = 0; i < declaration_.act_dim; ++i) {

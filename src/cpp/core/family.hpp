@@ -15,8 +15,8 @@
 
 namespace admrl {
 
-// Where a block of the observation comes from. A rate is the finite difference of qpos over the step
-// (at reset: the velocities of the same coordinates).
+// Where a block of the observation comes from. A rate is the finite difference of qpos over the
+// step (at reset: the velocities of the same coordinates).
 enum class ObsSource { kQpos, kQvel, kQposRate };
 
 struct ObsBlock {

@@ -54,7 +54,8 @@ void fill_normal(const Stream& stream, std::uint32_t step, std::span<float> out)
       normal[i + 1] = pair[1];
     }
     const std::size_t first = std::size_t{4} * k;
-    std::copy_n(normal.begin(), std::min<std::size_t>(4, out.size() - first), out.begin() + static_cast<std::ptrdiff_t>(first));
+    std::copy_n(normal.begin(), std::min<std::size_t>(4, out.size() - first),
+                out.begin() + static_cast<std::ptrdiff_t>(first));
   }
 }
 

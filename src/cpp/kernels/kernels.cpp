@@ -1,4 +1,5 @@
-// Compiled once per instruction set; see kernels.hpp for why nothing may be included or exported here.
+// Compiled once per instruction set; see kernels.hpp for why nothing may be included or exported
+// here.
 //
 // ADMRL_KERNEL_ISA: name of the instruction set. ADMRL_KERNEL_TABLE: name of the exported table.
 // ADMRL_KERNEL_WIDTH: floats in one vector register. Vectors are written with the vector extensions
@@ -18,8 +19,8 @@ inline void store(float* p, Vec v) { *reinterpret_cast<UnalignedVec*>(p) = v; }
 inline Vec splat(float x) { return x - Vec{}; }
 
 // x P(x²) / Q(x²), a minimax fit of the relative error (2.3e-8) on [-9.02, 9.02], where tanh rounds
-// to 1. All coefficients are positive, so rounding errors do not grow: a few units in the last place.
-// Comparisons are written so that NaN stays NaN.
+// to 1. All coefficients are positive, so rounding errors do not grow: a few units in the last
+// place. Comparisons are written so that NaN stays NaN.
 inline Vec tanh_vec(Vec x) {
   constexpr float limit = 9.02f;
   x = x > limit ? splat(limit) : x;

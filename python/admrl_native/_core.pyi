@@ -1,0 +1,105 @@
+"""Types of the native core."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+_Float32 = NDArray[np.float32]
+_Float64 = NDArray[np.float64]
+_Bool = NDArray[np.bool_]
+
+# Errors (bindings/errors.cpp)
+
+class SimulationError(RuntimeError):
+    env_ids: list[int]
+
+class SolverError(RuntimeError): ...
+
+# Families, simulation, real rollouts (bindings/family.cpp, simulation.cpp, real_rollout.cpp)
+
+class FamilySpec:
+    def __init__(
+        self,
+        *,
+        name: str,
+        act_dim: int,
+        obs_blocks: Sequence[tuple[str, int, int, float]],
+        form: str,
+        features: Sequence[int],
+        coefficients: Sequence[float],
+        offset: Sequence[float],
+        scale: Sequence[float],
+        control_cost: float,
+        bonus: float,
+        healthy: Sequence[tuple[Sequence[int], float, float, bool]],
+    ) -> None: ...
+    @property
+    def obs_dim(self) -> int: ...
+    @property
+    def act_dim(self) -> int: ...
+    @property
+    def task_dim(self) -> int: ...
+    def evaluate(
+        self, next_obs: _Float32, actions: _Float32, psi: _Float64
+    ) -> tuple[_Float32, _Float32, _Float32, _Bool]: ...
+
+class GaussianPolicy:
+    def __init__(
+        self,
+        layers: Sequence[tuple[_Float32, _Float32]],
+        log_std: _Float32,
+        obs_mean: _Float32,
+        obs_std: _Float32,
+    ) -> None: ...
+
+class Simulation:
+    def __init__(
+        self,
+        *,
+        spec: FamilySpec,
+        model_path: str,
+        num_envs: int,
+        num_threads: int,
+        frame_skip: int,
+        horizon: int,
+        halve_margins: bool,
+        position_noise: float,
+        velocity_noise: float,
+    ) -> None: ...
+    @property
+    def obs_dim(self) -> int: ...
+    @property
+    def act_dim(self) -> int: ...
+    @property
+    def task_dim(self) -> int: ...
+    @property
+    def num_envs(self) -> int: ...
+    @property
+    def num_threads(self) -> int: ...
+    @property
+    def horizon(self) -> int: ...
+    @property
+    def timestep(self) -> float: ...
+    @property
+    def load_warning(self) -> str: ...
+    def reset(self, seed: int | None = None, mask: _Bool | None = None) -> None: ...
+    def observations(self) -> _Float32: ...
+    def initial_observations(self, n: int, seed: int) -> _Float32: ...
+    def state(self) -> _Float64: ...
+    def step(
+        self, actions: _Float32, psi: _Float64
+    ) -> dict[str, NDArray[np.float32 | np.bool_]]: ...
+    def rollout(
+        self,
+        *,
+        policy: GaussianPolicy,
+        num_steps: int,
+        seed: int,
+        psi: _Float64,
+        ou_theta: float = 0.0,
+        ou_sigma: float = 0.0,
+        deterministic: bool = False,
+    ) -> dict[str, NDArray[np.float32 | np.bool_]]: ...
+    def raw_steps(self, num_steps: int, seed: int) -> None: ...
+    def raw_replay(self, actions: _Float32, ends: _Bool, seed: int) -> None: ...

@@ -1,0 +1,89 @@
+"""Trajectories, real or virtual."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import torch
+from torch import Tensor
+
+
+@dataclasses.dataclass(frozen=True)
+class Trajectories:
+    """T steps of each of N environments; an ended episode is followed by the next one.
+
+    float32 unless said otherwise. next_obs is the true next state, also where an episode ends.
+
+    Attributes:
+        obs: (N, T, D) s.
+        actions: (N, T, A) a, as drawn, not clipped.
+        next_obs: (N, T, D) s'.
+        rewards: (N, T) r_ψ(s, a, s').
+        reward_grads: (N, T, K) ∂r/∂ψ.
+        base_rewards: (N, T) the part of the reward that does not depend on ψ.
+        dones: (N, T) bool, the episode ended by the family's rule.
+        timeouts: (N, T) bool, the episode ended at the horizon.
+        log_probs: (N, T) log π(a|s).
+    """
+
+    obs: Tensor
+    actions: Tensor
+    next_obs: Tensor
+    rewards: Tensor
+    reward_grads: Tensor
+    base_rewards: Tensor
+    dones: Tensor
+    timeouts: Tensor
+    log_probs: Tensor
+
+    @property
+    def num_samples(self) -> int:
+        """N · T."""
+        return self.rewards.numel()
+
+    @property
+    def ends(self) -> Tensor:
+        """Where a segment ends (N, T) bool: done, timeout or last column."""
+        ends = self.dones | self.timeouts
+        ends[:, -1] = True
+        return ends
+
+    def num_episodes(self) -> int:
+        """Number of segments: episodes, and what the last column cuts off."""
+        return int(self.ends.sum())
+
+    def mean_episode_length(self) -> float:
+        """Mean number of steps of a segment."""
+        return self.num_samples / self.num_episodes()
+
+    def discounts(self, gamma: float) -> Tensor:
+        """γ^t (N, T) float64, t the step within the episode."""
+        ends = self.ends
+        column = torch.arange(ends.shape[1], device=ends.device).expand(ends.shape)
+        first = torch.zeros_like(column)
+        first[:, 1:] = torch.where(ends[:, :-1], column[:, 1:], 0)
+        age = column - first.cummax(1).values
+        return torch.pow(gamma, age.double())
+
+    def episode_returns(self) -> Tensor:
+        """Undiscounted returns (number of segments,) float64, environment after environment.
+
+        What the last column cuts off counts as an episode of its own.
+        """
+        total = self.rewards.double().flatten().cumsum(0)[self.ends.flatten()]
+        return torch.cat([total[:1], total.diff()])
+
+    def first_episode_returns(self) -> Tensor:
+        """Undiscounted return of each environment's first episode (N,) float64.
+
+        Unbiased where T is the horizon: each episode is followed to its end, and none counts twice.
+        """
+        ends = self.ends
+        first = (ends.cumsum(1) - ends.long()) == 0
+        return torch.where(first, self.rewards.double(), 0.0).sum(1)
+
+    def to(self, device: torch.device | str) -> typing.Self:
+        """The same trajectories on a device."""
+        fields = {f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self)}
+        return dataclasses.replace(self, **fields)

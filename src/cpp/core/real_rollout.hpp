@@ -1,0 +1,38 @@
+// Closed-loop rollouts in the real environment: the policy runs inside the simulation threads.
+#pragma once
+
+#include <cstdint>
+
+#include "core/gaussian_policy.hpp"
+#include "core/simulation.hpp"
+
+namespace admrl {
+
+struct RolloutRequest {
+  int num_steps;  // T
+  std::uint64_t seed;
+  TaskParams psi;
+  double ou_theta;     // exploration noise x <- x - theta x + sigma N(0, 1), added to the action;
+  double ou_sigma;     // it begins at 0 with every episode
+  bool deterministic;  // a = mean, no noise
+};
+
+// Row env * T + t of each array is step t of the environment. obs (., D), actions (., A), log_probs
+// (.)
+struct RolloutArrays {
+  float* obs;
+  float* actions;    // as drawn, not clipped
+  float* log_probs;  // log pi(a | s) of that action
+  StepArrays steps;
+};
+
+// Resets with the seed, then takes T steps in every environment. An ended episode is followed by
+// the next one of its environment; next_obs is always the true next state, never a reset one.
+//
+// The random action of step t of an episode depends on (seed, environment, episode, t) alone.
+// Raises InvalidInput (policy or request does not fit, an action is not finite), SimulationError as
+// Simulation::step does, and what `poll` throws.
+void real_rollout(Simulation& simulation, const GaussianPolicy& policy,
+                  const RolloutRequest& request, const RolloutArrays& out, const Poll& poll);
+
+}  // namespace admrl

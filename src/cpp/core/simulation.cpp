@@ -1,0 +1,487 @@
+#include "core/simulation.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <limits>
+#include <numeric>
+
+#include "core/error.hpp"
+#include "core/random.hpp"
+
+namespace admrl {
+
+namespace {
+
+constexpr double kPieceSeconds = 0.1;  // long calls look for Ctrl-C about this often
+constexpr double kMinPieceSteps = 256.0;
+constexpr double kMaxPieceSteps = 1e8;
+
+void require(bool condition, const std::string& message) {
+  if (!condition) throw InvalidInput(message);
+}
+
+void require_at_least_one(int value, const char* name) {
+  require(value >= 1, std::string(name) + ": expected at least 1, got " + std::to_string(value));
+}
+
+void require_noise(double value, const char* name) {
+  require(std::isfinite(value) && value >= 0.0,
+          std::string(name) + ": expected a finite number >= 0, got " + std::to_string(value));
+}
+
+// MuJoCo's messages run over several lines; ours are one.
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  while (!text.empty() && text.back() == ' ') text.pop_back();
+  return text;
+}
+
+// While it lives, MuJoCo's warnings are not printed: loading a model returns them as text as well.
+class QuietLoading {
+ public:
+  QuietLoading() : held_(mutex()), previous_(mju_setLogHandler(&forward_errors)) {}
+  ~QuietLoading() { mju_setLogHandler(previous_); }
+  QuietLoading(const QuietLoading&) = delete;
+  QuietLoading& operator=(const QuietLoading&) = delete;
+
+ private:
+  static std::mutex& mutex() {
+    static std::mutex m;
+    return m;
+  }
+  static void forward_errors(const mjLogMessage* message) {
+    if (message->level == mjLOG_ERROR) std::fprintf(stderr, "MuJoCo: %s\n", message->subject);
+  }
+
+  std::lock_guard<std::mutex> held_;
+  mjfLogHandler previous_;
+};
+
+// MuJoCo would write MUJOCO_LOG.TXT into the working directory; a file that the user chose stays.
+void write_no_default_log() {
+  mjLogConfig config = mju_getLogConfig();
+  if (std::strcmp(config.logfile, "MUJOCO_LOG.TXT") != 0) return;
+  config.logto_file = 0;
+  mju_setLogConfig(config);
+}
+
+// The degree of freedom whose velocity is the rate of this entry of qpos; -1 for a quaternion's.
+int dof_of(const mjModel* m, int qpos) {
+  for (int j = 0; j < static_cast<int>(m->njnt); ++j) {
+    const int first = m->jnt_qposadr[j];
+    const int type = m->jnt_type[j];
+    const int linear = type == mjJNT_FREE ? 3 : (type == mjJNT_BALL ? 0 : 1);
+    if (qpos >= first && qpos < first + linear) return m->jnt_dofadr[j] + qpos - first;
+  }
+  return -1;
+}
+
+}  // namespace
+
+// One call of mjb_apply: what every environment runs.
+struct Simulation::Piece {
+  EnvWork work;
+  void* context;
+  int first;
+  int last;
+
+  static void run(const mjModel* m, mjData* d, int env, void* arg) {
+    const auto* p = static_cast<const Piece*>(arg);
+    p->work(p->context, m, d, env, p->first, p->last);
+  }
+};
+
+Simulation::Simulation(FamilySpec spec, const SimulationOptions& options)
+    : spec_(std::move(spec)), options_(options) {
+  require_at_least_one(options.num_envs, "num_envs");
+  require_at_least_one(options.num_threads, "num_threads");
+  require_at_least_one(options.frame_skip, "frame_skip");
+  require_at_least_one(options.horizon, "horizon");
+  require_noise(options.position_noise, "position_noise");
+  require_noise(options.velocity_noise, "velocity_noise");
+  load_model();
+  match_family();
+
+  std::array<char, 1024> error{};
+  // One mjData per thread: it stays in the cache of its core, and a state row is small to move.
+  const mjBatchConfig config{options.num_threads, 0};
+  batch_.reset(mjb_makeBatch(model_.get(), options.num_envs, &config, error.data(),
+                             static_cast<int>(error.size())));
+  require(batch_ != nullptr, "model: " + options.model_path + ": " + one_line(error.data()));
+  qpos_offset_ = mjb_stateComponent(batch_.get(), mjSTATE_QPOS, nullptr) - mjb_state(batch_.get());
+  qvel_offset_ = mjb_stateComponent(batch_.get(), mjSTATE_QVEL, nullptr) - mjb_state(batch_.get());
+
+  const std::unique_ptr<mjData, DataDeleter> data(mj_makeData(model_.get()));
+  require(data != nullptr, "model: " + options.model_path + ": MuJoCo could not allocate its data");
+  reset_row_.resize(index(state_dim()));
+  mj_getState(model_.get(), data.get(), reset_row_.data(), mjSTATE_INTEGRATION);
+
+  const auto n = index(options.num_envs);
+  obs_.resize(offset(options.num_envs, spec_.obs_dim()));
+  rate_scratch_.resize(offset(options.num_envs, num_rates()));
+  grad_scratch_.resize(offset(options.num_envs, spec_.task_dim()));
+  episodes_.resize(n);
+  steps_.resize(n);
+  reset(0);
+}
+
+void Simulation::load_model() {
+  std::array<char, 1024> error{};
+  write_no_default_log();
+  {
+    const QuietLoading quiet;
+    model_.reset(mj_loadXML(options_.model_path.c_str(), nullptr, error.data(),
+                            static_cast<int>(error.size())));
+  }
+  require(model_ != nullptr,
+          "model: cannot load " + options_.model_path + ": " + one_line(error.data()));
+  load_warning_ = one_line(error.data());
+  mjModel* m = model_.get();
+  // A state that is not finite ends the episode; it must not be replaced behind our back.
+  m->opt.disableflags |= mjDSBL_AUTORESET;
+  if (options_.halve_margins) {
+    for (int g = 0; g < static_cast<int>(m->ngeom); ++g) m->geom_margin[g] *= 0.5;
+  }
+  action_seconds_ = options_.frame_skip * m->opt.timestep;
+}
+
+void Simulation::match_family() {
+  const mjModel* m = model_.get();
+  const int act_dim = spec_.act_dim();
+  require(m->nu == act_dim, "act_dim: expected " + std::to_string(m->nu) + ", the actuators of " +
+                                options_.model_path + ", got " + std::to_string(act_dim));
+  for (int i = 0; i < act_dim; ++i) {
+    require(m->actuator_ctrllimited[i] != 0, "model: actuator " + std::to_string(i) + " of " +
+                                                 options_.model_path + " has no ctrlrange");
+    const mjtNum low = m->actuator_ctrlrange[2 * i];
+    const mjtNum high = m->actuator_ctrlrange[2 * i + 1];
+    control_middle_.push_back(0.5 * (low + high));
+    control_half_.push_back(0.5 * (high - low));
+  }
+  for (const ObsBlock& block : spec_.declaration().obs_blocks) {
+    const bool velocity = block.source == ObsSource::kQvel;
+    const int size = static_cast<int>(velocity ? m->nv : m->nq);
+    require(block.stop <= size, std::string("obs_blocks: expected stop <= ") +
+                                    std::to_string(size) + ", the size of " +
+                                    (velocity ? "qvel" : "qpos") + " of " + options_.model_path +
+                                    ", got " + std::to_string(block.stop));
+    if (block.source != ObsSource::kQposRate) continue;
+    for (int i = block.start; i < block.stop; ++i) {
+      const int dof = dof_of(m, i);
+      require(dof >= 0, "obs_blocks: qpos[" + std::to_string(i) + "] of " + options_.model_path +
+                            " belongs to a quaternion, which has no rate");
+      rates_.push_back({i, dof});
+    }
+  }
+}
+
+void Simulation::draw_reset(std::uint64_t seed, int env, std::uint32_t episode, mjtNum* qpos,
+                            mjtNum* qvel) const noexcept {
+  const auto nq = static_cast<std::size_t>(model_->nq);
+  const auto nv = static_cast<std::size_t>(model_->nv);
+  const auto e = static_cast<std::uint32_t>(env);
+  fill_uniform({seed, e, episode, Purpose::kResetPosition}, {qpos, nq});
+  fill_normal({seed, e, episode, Purpose::kResetVelocity}, {qvel, nv});
+  for (std::size_t i = 0; i < nq; ++i) {
+    qpos[i] = model_->qpos0[i] + options_.position_noise * (2.0 * qpos[i] - 1.0);
+  }
+  for (std::size_t i = 0; i < nv; ++i) qvel[i] *= options_.velocity_noise;
+}
+
+void Simulation::observe(const mjtNum* qpos, const mjtNum* qvel, const double* rates,
+                         double* out) const noexcept {
+  for (const ObsBlock& block : spec_.declaration().obs_blocks) {
+    const int size = block.stop - block.start;
+    const double* values = nullptr;
+    switch (block.source) {
+      case ObsSource::kQpos:
+        values = qpos + block.start;
+        break;
+      case ObsSource::kQvel:
+        values = qvel + block.start;
+        break;
+      case ObsSource::kQposRate:
+        values = rates;
+        rates += size;
+        break;
+    }
+    for (int i = 0; i < size; ++i) {
+      // Written so that not-a-number stays.
+      const double v = values[i];
+      out[i] = v > block.clip ? block.clip : (v < -block.clip ? -block.clip : v);
+    }
+    out += size;
+  }
+}
+
+// Writes the reset state of the environment's current episode into its state row.
+void Simulation::begin_episode(int env) noexcept {
+  mjtNum* row = mjb_state(batch_.get()) + offset(env, state_dim());
+  std::copy(reset_row_.begin(), reset_row_.end(), row);
+  mjtNum* qpos = row + qpos_offset_;
+  mjtNum* qvel = row + qvel_offset_;
+  draw_reset(seed_, env, episode(env), qpos, qvel);
+  double* rates = rate_scratch_.data() + offset(env, num_rates());
+  for (std::size_t k = 0; k < rates_.size(); ++k) rates[k] = qvel[rates_[k].dof];
+  observe(qpos, qvel, rates, obs_.data() + offset(env, spec_.obs_dim()));
+  steps_[index(env)] = 0;
+}
+
+void Simulation::begin_next_episode_unlocked(const mjModel* m, mjData* d, int env) noexcept {
+  // The batch saves d over the row when the function returns, so the row serves as scratch here.
+  ++episodes_[index(env)];
+  begin_episode(env);
+  mj_setState(m, d, mjb_state(batch_.get()) + offset(env, state_dim()), mjSTATE_INTEGRATION);
+}
+
+void Simulation::reset(std::uint64_t seed) {
+  const auto held = lock();
+  seed_ = seed;
+  std::fill(episodes_.begin(), episodes_.end(), 0U);
+  for (int env = 0; env < num_envs(); ++env) begin_episode(env);
+}
+
+void Simulation::reset_next(std::span<const bool> mask) {
+  const auto held = lock();
+  require(mask.empty() || mask.size() == index(num_envs()),
+          "mask: expected (N=" + std::to_string(num_envs()) + ",) bool, got (" +
+              std::to_string(mask.size()) + ",)");
+  for (int env = 0; env < num_envs(); ++env) {
+    if (!mask.empty() && !mask[index(env)]) continue;
+    ++episodes_[index(env)];
+    begin_episode(env);
+  }
+}
+
+void Simulation::observations(std::span<float> out) const {
+  const auto held = lock();
+  std::transform(obs_.begin(), obs_.end(), out.begin(),
+                 [](double x) { return static_cast<float>(x); });
+}
+
+void Simulation::states(std::span<double> out) const {
+  const auto held = lock();
+  std::copy_n(mjb_state(batch_.get()), out.size(), out.begin());
+}
+
+void Simulation::initial_observations(std::uint64_t seed, std::span<float> out) const {
+  const auto obs_dim = index(spec_.obs_dim());
+  std::vector<mjtNum> qpos(static_cast<std::size_t>(model_->nq));
+  std::vector<mjtNum> qvel(static_cast<std::size_t>(model_->nv));
+  std::vector<double> rates(rates_.size());
+  std::vector<double> obs(obs_dim);
+  for (std::size_t env = 0; env * obs_dim < out.size(); ++env) {
+    draw_reset(seed, static_cast<int>(env), 0, qpos.data(), qvel.data());
+    for (std::size_t k = 0; k < rates_.size(); ++k) rates[k] = qvel[index(rates_[k].dof)];
+    observe(qpos.data(), qvel.data(), rates.data(), obs.data());
+    for (std::size_t i = 0; i < obs_dim; ++i) out[env * obs_dim + i] = static_cast<float>(obs[i]);
+  }
+}
+
+void Simulation::set_controls(mjData* d, const float* action) const noexcept {
+  for (std::size_t i = 0; i < control_half_.size(); ++i) {
+    d->ctrl[i] = control_middle_[i] + control_half_[i] * clipped_action(action[i]);
+  }
+}
+
+void Simulation::advance(const mjModel* m, mjData* d, int env) noexcept {
+  double* rates = rate_scratch_.data() + offset(env, num_rates());
+  for (std::size_t k = 0; k < rates_.size(); ++k) rates[k] = d->qpos[rates_[k].qpos];
+  for (int k = 0; k < options_.frame_skip; ++k) mj_step(m, d);
+  ++steps_[index(env)];
+}
+
+void Simulation::refresh_obs(const mjData* d, int env) noexcept {
+  double* rates = rate_scratch_.data() + offset(env, num_rates());
+  for (std::size_t k = 0; k < rates_.size(); ++k) {
+    rates[k] = (d->qpos[rates_[k].qpos] - rates[k]) / action_seconds_;
+  }
+  observe(d->qpos, d->qvel, rates, obs_.data() + offset(env, spec_.obs_dim()));
+}
+
+bool Simulation::act_unlocked(const mjModel* m, mjData* d, int env, const float* action,
+                              const double* psi, const StepArrays& out, std::size_t row) noexcept {
+  set_controls(d, action);
+  advance(m, d, env);
+  refresh_obs(d, env);
+  const auto obs_dim = index(spec_.obs_dim());
+  const auto task_dim = index(spec_.task_dim());
+  const double* next_obs = obs(env);
+  double* grad = grad_scratch_.data() + offset(env, spec_.task_dim());
+  const Reward r = spec_.evaluate(next_obs, action, psi, grad);
+  const bool timeout = steps_[index(env)] >= options_.horizon && !r.done;
+
+  for (std::size_t i = 0; i < obs_dim; ++i) {
+    out.next_obs[row * obs_dim + i] = static_cast<float>(next_obs[i]);
+  }
+  for (std::size_t j = 0; j < task_dim; ++j) {
+    out.reward_grads[row * task_dim + j] = static_cast<float>(grad[j]);
+  }
+  out.rewards[row] = static_cast<float>(r.reward);
+  out.base_rewards[row] = static_cast<float>(r.base);
+  out.dones[row] = r.done;
+  out.timeouts[row] = timeout;
+  return r.done || timeout;
+}
+
+void Simulation::step(std::span<const float> actions, TaskParams psi, const StepArrays& out) {
+  const auto held = lock();
+  const auto bad =
+      std::find_if_not(actions.begin(), actions.end(), [](float a) { return std::isfinite(a); });
+  if (bad != actions.end()) {
+    const auto env = index(static_cast<int>(bad - actions.begin())) / control_half_.size();
+    throw InvalidInput("actions: expected finite values, got " + std::to_string(*bad) +
+                       " in environment " + std::to_string(env));
+  }
+  struct Context {
+    Simulation* sim;
+    const float* actions;
+    TaskParams psi;
+    const StepArrays* out;
+  } context{this, actions.data(), psi, &out};
+  const EnvWork work = [](void* arg, const mjModel* m, mjData* d, int env, int, int) {
+    const auto* c = static_cast<const Context*>(arg);
+    c->sim->act_unlocked(m, d, env, c->actions + offset(env, c->sim->spec_.act_dim()),
+                         c->psi.row(env), *c->out, index(env));
+  };
+  Piece piece{work, &context, 0, 1};
+  std::vector<int> ids(index(num_envs()));
+  std::iota(ids.begin(), ids.end(), 0);
+  std::vector<Failure> failures;
+  apply(ids, piece, failures);
+  raise_if_failed(failures);
+}
+
+void Simulation::apply(std::span<const int> ids, Piece& piece, std::vector<Failure>& failures) {
+  const int failed =
+      mjb_apply(batch_.get(), ids.data(), static_cast<int>(ids.size()), &Piece::run, &piece, 1);
+  if (failed == 0) return;
+  const int* status = mjb_status(batch_.get());
+  for (const int env : ids) {
+    if (status[env] != 0) failures.push_back({env, one_line(mjb_error(batch_.get(), env))});
+  }
+}
+
+void Simulation::raise_if_failed(std::vector<Failure>& failures) const {
+  if (failures.empty()) return;
+  std::sort(failures.begin(), failures.end(),
+            [](const Failure& a, const Failure& b) { return a.env < b.env; });
+  std::vector<int> ids;
+  std::string named;
+  for (const Failure& f : failures) {
+    if (ids.size() < 5) named += (ids.empty() ? "" : ", ") + std::to_string(f.env);
+    if (ids.size() == 5) named += ", ...";
+    ids.push_back(f.env);
+  }
+  const std::string message = "MuJoCo raised an error in " + std::to_string(ids.size()) + " of " +
+                              std::to_string(num_envs()) + " environments (" + named +
+                              "), which kept the state they had before the call; environment " +
+                              std::to_string(ids.front()) + ": " + failures.front().message;
+  throw SimulationError(std::move(ids), message);
+}
+
+Simulation::Snapshot Simulation::snapshot() const {
+  const mjtNum* states = mjb_state(batch_.get());
+  return {{states, states + offset(num_envs(), state_dim())}, obs_, episodes_, steps_};
+}
+
+void Simulation::restore(const Snapshot& before, int env) noexcept {
+  const auto copy_row = [env](const auto* from, auto* to, int size) {
+    std::copy_n(from + offset(env, size), size, to + offset(env, size));
+  };
+  copy_row(before.states.data(), mjb_state(batch_.get()), state_dim());
+  copy_row(before.obs.data(), obs_.data(), spec_.obs_dim());
+  episodes_[index(env)] = before.episodes[index(env)];
+  steps_[index(env)] = before.steps[index(env)];
+}
+
+void Simulation::run_unlocked(std::uint64_t seed, int num_steps, EnvWork work, void* context,
+                              const Poll& poll) {
+  require_at_least_one(num_steps, "num_steps");
+  const Snapshot before = snapshot();
+  seed_ = seed;
+  std::fill(episodes_.begin(), episodes_.end(), 0U);
+  for (int env = 0; env < num_envs(); ++env) begin_episode(env);
+
+  std::vector<Failure> failures;
+  std::vector<int> ids;
+  const auto pieces_of = [this](double per_env) {
+    return static_cast<int>(
+        std::clamp(steps_per_piece_ / per_env / options_.frame_skip, 1.0, kMaxPieceSteps));
+  };
+  // Some environments at a time for many steps: a state is loaded and saved once a piece.
+  const int at_least = 64 * num_threads();
+  for (int begin = 0; begin < num_envs();) {
+    const int left = num_envs() - begin;
+    const int groups = 1 + (left - 1) / std::max(at_least, pieces_of(num_steps));
+    const int group = 1 + (left - 1) / groups;
+    ids.resize(index(group));
+    std::iota(ids.begin(), ids.end(), begin);
+    for (int first = 0; first < num_steps && !ids.empty();) {
+      const int count = std::min(num_steps - first, pieces_of(static_cast<double>(ids.size())));
+      Piece piece{work, context, first, first + count};
+      const auto start = std::chrono::steady_clock::now();
+      const std::size_t failed = failures.size();
+      apply(ids, piece, failures);
+      const std::chrono::duration<double> elapsed = std::chrono::steady_clock::now() - start;
+      for (std::size_t f = failed; f < failures.size(); ++f) std::erase(ids, failures[f].env);
+      first += count;
+      steps_per_piece_ =
+          std::clamp(static_cast<double>(group) * count * options_.frame_skip *
+                         std::clamp(kPieceSeconds / std::max(elapsed.count(), 1e-9), 0.1, 4.0),
+                     kMinPieceSteps, kMaxPieceSteps);
+      if (poll) poll();
+    }
+    begin += group;
+  }
+  for (const Failure& f : failures) restore(before, f.env);
+  raise_if_failed(failures);
+}
+
+void Simulation::raw_steps(int num_steps, std::uint64_t seed, const Poll& poll) {
+  const auto held = lock();
+  const EnvWork work = [](void* arg, const mjModel* m, mjData* d, int env, int first, int last) {
+    auto* sim = static_cast<Simulation*>(arg);
+    if (first == 0) {
+      const auto act_dim = sim->control_half_.size();
+      fill_uniform({sim->seed_, static_cast<std::uint32_t>(env), 0, Purpose::kControl},
+                   {d->ctrl, act_dim});
+      for (std::size_t i = 0; i < act_dim; ++i) {
+        d->ctrl[i] = sim->control_middle_[i] + sim->control_half_[i] * (2.0 * d->ctrl[i] - 1.0);
+      }
+    }
+    for (int t = first; t < last; ++t) sim->advance(m, d, env);
+    sim->refresh_obs(d, env);
+  };
+  run_unlocked(seed, num_steps, work, this, poll);
+}
+
+void Simulation::raw_replay(int num_steps, std::uint64_t seed, std::span<const float> actions,
+                            std::span<const bool> ends, const Poll& poll) {
+  const auto held = lock();
+  struct Context {
+    Simulation* sim;
+    const float* actions;
+    const bool* ends;
+    int num_steps;
+  } context{this, actions.data(), ends.data(), num_steps};
+  const EnvWork work = [](void* arg, const mjModel* m, mjData* d, int env, int first, int last) {
+    const auto* c = static_cast<const Context*>(arg);
+    bool began = false;
+    for (int t = first; t < last; ++t) {
+      const std::size_t row = offset(env, c->num_steps) + index(t);
+      c->sim->set_controls(d, c->actions + row * c->sim->control_half_.size());
+      c->sim->advance(m, d, env);
+      began = c->ends[row];
+      if (began) c->sim->begin_next_episode_unlocked(m, d, env);
+    }
+    if (!began) c->sim->refresh_obs(d, env);
+  };
+  run_unlocked(seed, num_steps, work, &context, poll);
+}
+
+}  // namespace admrl
