@@ -22,9 +22,14 @@ METHODS = ("admrl", "mb-unif", "mb-gauss")
 
 @dataclasses.dataclass
 class Interruption:
-    """Ctrl-C comes at this call of the observer; None: never."""
+    """Ctrl-C comes at this call of the observer; None: never.
+
+    Attributes:
+        calls: how many the newest learner has made.
+    """
 
     at_call: int | None = None
+    calls: int = 0
 
 
 INTERRUPTION = Interruption()
@@ -35,13 +40,13 @@ class _Interrupting:
 
     def __init__(self, observer: Any) -> None:
         self._observer = observer
-        self._calls = 0
+        INTERRUPTION.calls = 0
 
     def __getattr__(self, name: str) -> Any:
         def call(*arguments: Any, **options: Any) -> None:
-            if self._calls == INTERRUPTION.at_call:
+            if INTERRUPTION.calls == INTERRUPTION.at_call:
                 raise KeyboardInterrupt
-            self._calls += 1
+            INTERRUPTION.calls += 1
             getattr(self._observer, name)(*arguments, **options)
 
         return call
@@ -94,7 +99,7 @@ class MetaTrainer:
                 self._checkpoint()
             while self.stage < stages:
                 for purpose in self.data:
-                    obs = torch.full((4, 3), float(self.task + 0.1 * self.stage))
+                    obs = torch.full((4, 3), self.task + 0.125 * self.stage)
                     self.data[purpose].append(obs)
                     rows = {"obs": obs, "actions": obs[:, :1], "next_obs": obs + 1}
                     self.observer.store(purpose, rows)
@@ -147,7 +152,10 @@ class MetaTrainer:
             self._record("virtual-iteration", phase=phase, iteration=i, **figures)
 
     def _figure(self) -> float:
-        """Depends on the weight, on the optimiser and on all transitions."""
+        """Depends on the weight, on the optimiser and on all transitions.
+
+        The transitions are multiples of 1/8: their sum does not depend on how they were stored.
+        """
         total = sum(obs.sum().item() for stored in self.data.values() for obs in stored)
         return self.weight.item() + self.moment.item() + 0.001 * total
 
@@ -159,7 +167,7 @@ class MetaTrainer:
         return [float(a + part * (b - a)) for a, b in zip(low, high, strict=True)]
 
     def _samples(self) -> dict[str, Any]:
-        count = 4 * len(self.data["train"])
+        count = sum(map(len, self.data["train"]))
         return {"real_samples": {"train": count, "validation": count}, "virtual_samples": 1000}
 
     def _record(self, event: str, **values: Any) -> None:
