@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .._native import _core
 from ..krylov import SolveResult, solve_symmetric
 from ..networks.policy import GaussianPolicy
 from ..networks.value import ValueFunction
