@@ -34,9 +34,8 @@ NATIVE = {
     "__init__.py",
     "_native.py",
     "krylov.py",
-    "families/catalogue.py",
+    "families/native.py",
     "sampling/real.py",
-    "task_gradient/gradient.py",
     "training/advantage.py",
 }
 
@@ -137,7 +136,7 @@ def test_a_breach_is_found(tmp_path: pathlib.Path, file: str, source: str, expec
             "algorithms/admrl.py",
             "from ..training.trpo import T\nfrom .a import b\nimport torch",
         ),
-        ("families/catalogue.py", "from .._native import _core\nfrom ..settings import Settings"),
+        ("families/native.py", "from .._native import _core\nfrom ..settings import Settings"),
         (
             "train.py",
             "import time\nfrom .runs import config\nfrom .algorithms import a\nopen(a)",

@@ -97,8 +97,8 @@ class Family:
         scale: (K,) what the features are divided by; empty: ones.
         control_cost: coefficient of ‖clip(a)‖².
         bonus: added to every reward.
-        healthy: ranges that end the episode when they are left, as a state that is not finite always
-            does.
+        healthy: ranges that end the episode when they are left, as a state that is not finite
+            always does.
 
     Raises:
         ValueError: a field that contradicts itself or another, in one line.

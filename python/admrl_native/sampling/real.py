@@ -41,7 +41,11 @@ class PolicyArrays:
     def of(cls, policy: GaussianPolicy) -> typing.Self:
         """The arrays of a policy; views where it is on the CPU."""
         return cls(
-            layers=[(_array(m.weight), _array(m.bias)) for m in policy.mean.layers],
+            layers=[
+                (_array(layer.weight), _array(layer.bias))
+                for layer in policy.mean.layers
+                if isinstance(layer, torch.nn.Linear)
+            ],
             log_std=_array(policy.log_std),
             obs_mean=_array(policy.normaliser.mean),
             obs_std=_array(policy.normaliser.std),

@@ -1,5 +1,7 @@
 #include "bindings/simulation.hpp"
 
+#include <pybind11/stl.h>
+
 #include <optional>
 #include <string>
 
