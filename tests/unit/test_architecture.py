@@ -36,7 +36,6 @@ NATIVE = {
     "krylov.py",
     "families/native.py",
     "sampling/real.py",
-    "task_gradient/gradient.py",
     "training/advantage.py",
 }
 

@@ -59,7 +59,7 @@ QUICK: Mapping[str, Any] = {
     "n_model": 100,
     "n_policy": 10,
     "n_trpo": 2000,
-    "n_virtual_envs": 20,
+    "n_virtual_envs": 10,
     "n_collect": 2000,
     "n_validation": 1000,
     "num_envs": 10,

@@ -1,0 +1,327 @@
+// The simulation against a plain mj_step loop, and what happens when MuJoCo raises.
+#include <mujoco/mujoco.h>
+
+#include <array>
+#include <cmath>
+#include <cstdint>
+#include <limits>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "check.hpp"
+#include "core/error.hpp"
+#include "core/gaussian_policy.hpp"
+#include "core/real_rollout.hpp"
+#include "core/simulation.hpp"
+
+using namespace admrl;
+
+namespace {
+
+constexpr double kInfinity = std::numeric_limits<double>::infinity();
+constexpr int kObsDim = 35;
+constexpr int kActDim = 8;
+constexpr int kTaskDim = 2;
+
+std::string model_path(const char* file) {
+  const char* assets = std::getenv("ADMRL_ASSETS");
+  if (assets == nullptr)
+    throw std::runtime_error("ADMRL_ASSETS: expected gymnasium's assets directory");
+  return std::string(assets) + "/" + file;
+}
+
+FamilySpec ant() {
+  return FamilySpec({.name = "Ant2D",
+                     .act_dim = kActDim,
+                     .obs_blocks = {{ObsSource::kQpos, 0, 15, kInfinity},
+                                    {ObsSource::kQvel, 0, 14, kInfinity},
+                                    {ObsSource::kQpos, 0, 3, kInfinity},
+                                    {ObsSource::kQposRate, 0, 3, kInfinity}},
+                     .form = RewardForm::kAbs,
+                     .features = {32, 33},
+                     .coefficients = {1.0, 1.0},
+                     .offset = {0.0, 0.0},
+                     .scale = {1.0, 1.0},
+                     .control_cost = 0.005,
+                     .bonus = 5.05,
+                     .healthy = {{{2}, 0.2, 1.0, true}}});
+}
+
+SimulationOptions options(int num_envs, int num_threads, int frame_skip = 1) {
+  return {.model_path = model_path("ant.xml"),
+          .num_envs = num_envs,
+          .num_threads = num_threads,
+          .frame_skip = frame_skip,
+          .horizon = 20,
+          .halve_margins = true,
+          .position_noise = 0.1,
+          .velocity_noise = 0.1};
+}
+
+// vector<bool> has no bool*.
+struct Flags {
+  explicit Flags(std::size_t n) : data(new bool[n]()) {}
+  std::unique_ptr<bool[]> data;
+};
+
+struct Output {
+  explicit Output(std::size_t rows)
+      : obs(rows * kObsDim),
+        actions(rows * kActDim),
+        log_probs(rows),
+        next_obs(rows * kObsDim),
+        rewards(rows),
+        grads(rows * kTaskDim),
+        base(rows),
+        dones(rows),
+        timeouts(rows) {}
+  StepArrays steps() {
+    return {next_obs.data(), rewards.data(),   grads.data(),
+            base.data(),     dones.data.get(), timeouts.data.get()};
+  }
+  RolloutArrays rollout() { return {obs.data(), actions.data(), log_probs.data(), steps()}; }
+
+  std::vector<float> obs, actions, log_probs, next_obs, rewards, grads, base;
+  Flags dones, timeouts;
+};
+
+// Small weights that differ from one another.
+struct Policy {
+  Policy()
+      : weight(std::size_t{kActDim} * kObsDim),
+        bias(kActDim, 0.1F),
+        log_std(kActDim, -0.5F),
+        mean(kObsDim, 0.05F),
+        std(kObsDim, 2.0F) {
+    for (std::size_t i = 0; i < weight.size(); ++i) {
+      weight[i] = 0.2F * std::sin(static_cast<float>(i));
+    }
+  }
+  GaussianPolicy pack() const {
+    const std::array<MlpLayer, 1> layers{{{weight.data(), bias.data(), kObsDim, kActDim}}};
+    return GaussianPolicy(layers, log_std, mean, std);
+  }
+  std::vector<float> weight, bias, log_std, mean, std;
+};
+
+const std::array<double, kTaskDim> kPsi{0.5, -0.25};
+const TaskParams kTask{kPsi.data(), 0};
+
+Output roll(Simulation& s, int num_steps, std::uint64_t seed, const Poll& poll = {}) {
+  Output out(static_cast<std::size_t>(s.num_envs()) * static_cast<std::size_t>(num_steps));
+  const RolloutRequest request{num_steps, seed, kTask, 0.15, 0.3, false};
+  real_rollout(s, Policy().pack(), request, out.rollout(), poll);
+  return out;
+}
+
+std::vector<double> states(const Simulation& s) {
+  std::vector<double> x(static_cast<std::size_t>(s.num_envs()) *
+                        static_cast<std::size_t>(s.state_dim()));
+  s.states(x);
+  return x;
+}
+
+// One environment's observations and rewards from MuJoCo alone, exactly.
+void test_against_mj_step(int frame_skip) {
+  Simulation s(ant(), options(3, 2, frame_skip));
+  s.reset(11);
+  constexpr int kEnv = 1;
+  char error[1000] = "";
+  mjModel* m = mj_loadXML(model_path("ant.xml").c_str(), nullptr, error, sizeof(error));
+  for (int g = 0; g < static_cast<int>(m->ngeom); ++g) m->geom_margin[g] *= 0.5;
+  mjData* d = mj_makeData(m);
+  mj_setState(m, d, states(s).data() + kEnv * s.state_dim(), mjSTATE_INTEGRATION);
+
+  Output out(3);
+  std::vector<float> actions(3 * kActDim);
+  for (int t = 0; t < 30; ++t) {
+    for (std::size_t i = 0; i < actions.size(); ++i) {
+      actions[i] = 1.5F * std::sin(static_cast<float>(i) + 7.0F * static_cast<float>(t));
+    }
+    s.step(actions, kTask, out.steps());
+    double cost = 0.0;
+    for (int i = 0; i < kActDim; ++i) {
+      const double a = actions[static_cast<std::size_t>(kEnv * kActDim + i)];
+      d->ctrl[i] = a < -1.0 ? -1.0 : (a > 1.0 ? 1.0 : a);
+      cost += d->ctrl[i] * d->ctrl[i];
+    }
+    const double x = d->qpos[0];
+    const double y = d->qpos[1];
+    for (int k = 0; k < frame_skip; ++k) mj_step(m, d);
+    const double dt = frame_skip * m->opt.timestep;
+    const double vx = (d->qpos[0] - x) / dt;
+    const double vy = (d->qpos[1] - y) / dt;
+    const float* next_obs = out.next_obs.data() + kEnv * kObsDim;
+    for (int i = 0; i < 15; ++i) CHECK(next_obs[i] == static_cast<float>(d->qpos[i]));
+    for (int i = 0; i < 14; ++i) CHECK(next_obs[15 + i] == static_cast<float>(d->qvel[i]));
+    CHECK(next_obs[29] == static_cast<float>(d->qpos[0]));
+    CHECK(next_obs[32] == static_cast<float>(vx) && next_obs[33] == static_cast<float>(vy));
+    const double base = -0.005 * cost + 5.05;
+    CHECK(out.rewards[kEnv] ==
+          static_cast<float>(-std::abs(vx - kPsi[0]) - std::abs(vy - kPsi[1]) + base));
+    CHECK(out.base[kEnv] == static_cast<float>(base));
+    const bool done = d->qpos[2] < 0.2 || d->qpos[2] > 1.0;
+    CHECK(out.dones.data[kEnv] == done);
+    CHECK(out.timeouts.data[kEnv] == (t + 1 >= 20 && !done));
+  }
+  mj_deleteData(d);
+  mj_deleteModel(m);
+}
+
+// The bits of a rollout depend on the seed alone; a replay of its actions is its physics.
+void test_rollout_bits() {
+  Simulation one(ant(), options(7, 1));
+  const Output a = roll(one, 50, 3);
+  for (const int threads : {2, 3}) {
+    Simulation s(ant(), options(7, threads));
+    roll(s, 13, 99);  // what happened before must not matter
+    const Output b = roll(s, 50, 3);
+    CHECK(a.obs == b.obs && a.actions == b.actions && a.log_probs == b.log_probs);
+    CHECK(a.next_obs == b.next_obs && a.rewards == b.rewards && a.grads == b.grads);
+    CHECK(states(one) == states(s));
+  }
+  CHECK(roll(one, 50, 4).obs != a.obs);
+
+  roll(one, 50, 3);
+  const std::vector<double> after = states(one);
+  Flags ends(7 * 50);
+  for (std::size_t i = 0; i < 7 * 50; ++i) ends.data[i] = a.dones.data[i] || a.timeouts.data[i];
+  Simulation replay(ant(), options(7, 2));
+  replay.raw_replay(50, 3, a.actions, {ends.data.get(), 7 * 50}, {});
+  CHECK(states(replay) == after);
+  std::vector<float> x(7 * kObsDim);
+  std::vector<float> y(7 * kObsDim);
+  one.observations(x);
+  replay.observations(y);
+  CHECK(x == y);
+}
+
+void test_poll_stops_a_rollout() {
+  struct Stop {};
+  Simulation s(ant(), options(4, 2));
+  int polls = 0;
+  bool stopped = false;
+  try {
+    s.raw_steps(1000000, 0, [&polls] {
+      if (++polls == 3) throw Stop{};
+    });
+  } catch (const Stop&) {
+    stopped = true;
+  }
+  CHECK(stopped && polls == 3);
+  CHECK(roll(s, 5, 3).obs == roll(s, 5, 3).obs);  // it is usable afterwards
+}
+
+// MuJoCo's own callback, called by mj_step in the simulation threads: a real error inside a step.
+void raise_on_large_control(const mjModel*, mjData* d) {
+  if (d->ctrl[0] > 0.9) mju_error("control callback: %s", "refused");
+}
+
+void test_failure_contract() {
+  Simulation s(ant(), options(6, 2));
+  s.reset(5);
+  const std::vector<double> before = states(s);
+  std::vector<float> actions(6 * kActDim, 0.1F);
+  for (const std::size_t env : {1U, 4U}) actions[env * kActDim] = 1.0F;
+  Output out(6);
+  std::vector<int> failed;
+  mjcb_control = &raise_on_large_control;
+  try {
+    s.step(actions, kTask, out.steps());
+  } catch (const SimulationError& e) {
+    failed = e.env_ids;
+    CHECK(std::string(e.what()) ==
+          "MuJoCo raised an error in 2 of 6 environments (1, 4), which kept the state they had "
+          "before "
+          "the call; environment 1: control callback: refused");
+  }
+  mjcb_control = nullptr;
+  CHECK(failed == std::vector<int>{1, 4});
+  const std::vector<double> after = states(s);
+  const auto row = static_cast<std::size_t>(s.state_dim());
+  for (std::size_t env = 0; env < 6; ++env) {
+    const auto at = static_cast<std::ptrdiff_t>(env * row);
+    const bool kept =
+        std::equal(before.begin() + at, before.begin() + at + s.state_dim(), after.begin() + at);
+    CHECK(kept == (env == 1 || env == 4));
+    CHECK(s.step_count(static_cast<int>(env)) == (kept ? 0 : 1));
+  }
+
+  // The batch is as good as new: all six go on, as a fresh simulation would from there.
+  actions.assign(actions.size(), 0.1F);
+  s.reset(5);
+  s.step(actions, kTask, out.steps());
+  Simulation fresh(ant(), options(6, 1));
+  fresh.reset(5);
+  Output expected(6);
+  fresh.step(actions, kTask, expected.steps());
+  CHECK(out.next_obs == expected.next_obs);
+}
+
+void test_failure_in_a_rollout() {
+  Simulation s(ant(), options(6, 2));
+  s.reset(5);
+  const std::vector<double> before = states(s);
+  std::vector<float> observations(6 * kObsDim);
+  s.observations(observations);
+  std::vector<int> failed;
+  mjcb_control = &raise_on_large_control;
+  try {
+    roll(s, 40, 8);
+  } catch (const SimulationError& e) {
+    failed = e.env_ids;
+  }
+  mjcb_control = nullptr;
+  CHECK(!failed.empty());  // normal actions exceed 0.9 sooner or later
+  const std::vector<double> after = states(s);
+  std::vector<float> kept(6 * kObsDim);
+  s.observations(kept);
+  for (const int env : failed) {
+    const auto at = static_cast<std::ptrdiff_t>(env) * s.state_dim();
+    CHECK(std::equal(before.begin() + at, before.begin() + at + s.state_dim(), after.begin() + at));
+    const auto o = static_cast<std::ptrdiff_t>(env) * kObsDim;
+    CHECK(
+        std::equal(observations.begin() + o, observations.begin() + o + kObsDim, kept.begin() + o));
+  }
+}
+
+template <class Change>
+bool rejected(Change change, const char* message) {
+  SimulationOptions o = options(2, 1);
+  change(o);
+  return admrl_test::throws<InvalidInput>([&o] { const Simulation s(ant(), o); }, message);
+}
+
+void test_bad_options() {
+  using O = SimulationOptions;
+  CHECK(rejected([](O& o) { o.num_envs = 0; }, "num_envs: expected at least 1, got 0"));
+  CHECK(rejected([](O& o) { o.num_threads = -2; }, "num_threads: expected at least 1, got -2"));
+  CHECK(rejected([](O& o) { o.frame_skip = 0; }, "frame_skip: expected at least 1, got 0"));
+  CHECK(rejected([](O& o) { o.horizon = 0; }, "horizon: expected at least 1, got 0"));
+  CHECK(
+      rejected([](O& o) { o.position_noise = -1.0; }, "position_noise: expected a finite number"));
+  CHECK(rejected([](O& o) { o.model_path = "missing.xml"; }, "model: cannot load missing.xml: "));
+  CHECK(rejected([](O& o) { o.model_path = model_path("hopper.xml"); }, "act_dim: expected 3"));
+  Simulation s(ant(), options(2, 1));
+  std::vector<float> actions(2 * kActDim, 0.0F);
+  actions[kActDim + 3] = std::nanf("");
+  Output out(2);
+  CHECK(admrl_test::throws<InvalidInput>(
+      [&] { s.step(actions, kTask, out.steps()); },
+      "actions: expected finite values, got nan in environment 1"));
+}
+
+}  // namespace
+
+int main() {
+  test_against_mj_step(1);
+  test_against_mj_step(5);
+  test_rollout_bits();
+  test_poll_stops_a_rollout();
+  test_failure_contract();
+  test_failure_in_a_rollout();
+  test_bad_options();
+  return admrl_test::result();
+}
