@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 import common
+from admrl_native import build_info
 from common import Contender, Timing
 from rollout_peers import (
     ROBOTS,
@@ -226,7 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; returns the exit code."""
     options, arguments = parse(argv)
     machine = common.machine(PACKAGES)
-    machine["kernels"] = native_build_info()
+    machine["build"] = build_info()
     for key, value in machine.items():
         print(f"{key}: {value}")
     missing: dict[str, str] = {}
@@ -272,13 +273,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         common.write_json(arguments.json, figures)
     return 0
-
-
-def native_build_info() -> dict[str, Any]:
-    """What the native core was compiled with and which kernels it chose."""
-    from admrl_native._native import _core
-
-    return dict(_core.build_info())
 
 
 def yes_no(value: bool) -> str:
