@@ -11,6 +11,7 @@
 
 #include "core/error.hpp"
 #include "core/random.hpp"
+#include "core/thread_sanitizer.hpp"
 
 namespace admrl {
 
@@ -91,7 +92,9 @@ struct Simulation::Piece {
 
   static void run(const mjModel* m, mjData* d, int env, void* arg) {
     const auto* p = static_cast<const Piece*>(arg);
+    tsan_acquire(p);
     p->work(p->context, m, d, env, p->first, p->last);
+    tsan_release(m);
   }
 };
 
@@ -291,6 +294,7 @@ void Simulation::set_controls(mjData* d, const float* action) const noexcept {
 void Simulation::advance(const mjModel* m, mjData* d, int env) noexcept {
   double* rates = rate_scratch_.data() + offset(env, num_rates());
   for (std::size_t k = 0; k < rates_.size(); ++k) rates[k] = d->qpos[rates_[k].qpos];
+  tsan_release(m);  // an error does not come back to Piece::run
   for (int k = 0; k < options_.frame_skip; ++k) mj_step(m, d);
   ++steps_[index(env)];
 }
@@ -357,8 +361,10 @@ void Simulation::step(std::span<const float> actions, TaskParams psi, const Step
 }
 
 void Simulation::apply(std::span<const int> ids, Piece& piece, std::vector<Failure>& failures) {
+  tsan_release(&piece);
   const int failed =
       mjb_apply(batch_.get(), ids.data(), static_cast<int>(ids.size()), &Piece::run, &piece, 1);
+  tsan_acquire(mjb_model(batch_.get()));
   if (failed == 0) return;
   const int* status = mjb_status(batch_.get());
   for (const int env : ids) {
