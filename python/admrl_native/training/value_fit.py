@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from .._native import _core
 from ..networks.value import ValueFunction
 from .settings import ValueFitSettings
+
+FloatArray = npt.NDArray[np.float32]
 
 
 class ValueFit:
@@ -54,17 +58,17 @@ class ValueFit:
         return fit(x, targets, order)
 
     def _fit_native(self, x: Tensor, targets: Tensor, order: Tensor) -> float:
-        layers = list(self.value.net.layers)
+        layers = self.value.net.weights_and_biases()
         state = self.optimiser.state
 
-        def moments(name: str) -> list[tuple[object, object]]:
-            return [(state[m.weight][name].numpy(), state[m.bias][name].numpy()) for m in layers]
+        def moments(name: str) -> list[tuple[FloatArray, FloatArray]]:
+            return [(state[w][name].numpy(), state[b][name].numpy()) for w, b in layers]
 
         losses = _core.fit_value(
-            [(m.weight.detach().numpy(), m.bias.detach().numpy()) for m in layers],
+            [(w.detach().numpy(), b.detach().numpy()) for w, b in layers],
             moments("exp_avg"),
             moments("exp_avg_sq"),
-            int(state[layers[0].weight]["step"].item()),
+            int(state[layers[0][0]]["step"].item()),
             x.contiguous().numpy(),
             targets.contiguous().numpy(),
             order.numpy(),
@@ -83,7 +87,7 @@ class ValueFit:
                 error = self.value.net(x[index]).squeeze(-1) - targets[index]
                 loss = 0.5 * (error * error).mean()
                 self.optimiser.zero_grad(set_to_none=True)
-                loss.backward()  # type: ignore[no-untyped-call]
+                loss.backward()
                 self.optimiser.step()
                 loss_sum += loss.detach() * len(index)
         return loss_sum.item() / x.shape[0]
