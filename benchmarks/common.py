@@ -87,11 +87,10 @@ def interleave(contenders: Sequence[Contender], repeats: int, warmup: int = 1) -
 
 def machine(packages: Sequence[str]) -> dict[str, Any]:
     """What the figures were read on: processor, system, versions, commit."""
+    usable = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     return {
         "processor": _processor(),
-        "cores": len(os.sched_getaffinity(0))
-        if hasattr(os, "sched_getaffinity")
-        else os.cpu_count(),
+        "cores": os.cpu_count() if usable is None else len(usable),
         "system": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in packages},
@@ -125,9 +124,7 @@ def parser(description: str | None) -> argparse.ArgumentParser:
     """The options that every benchmark has."""
     out = argparse.ArgumentParser(description=description)
     out.add_argument("--json", type=pathlib.Path, metavar="FILE", help="write the raw figures")
-    out.add_argument(
-        "--quick", action="store_true", help="tiny sizes: checks, no trustworthy times"
-    )
+    out.add_argument("--quick", action="store_true", help="tiny sizes: checks, no true times")
     out.add_argument("--repeats", type=_positive, default=None, help="timed repeats (default 9)")
     return out
 

@@ -9,11 +9,12 @@ function(admrl_add_kernels isa width)
   target_include_directories(${target} PRIVATE src/cpp)
   target_compile_definitions(${target} PRIVATE
     ADMRL_KERNEL_ISA="${isa}" ADMRL_KERNEL_TABLE=kernels_${name} ADMRL_KERNEL_WIDTH=${width})
-  # Contraction to fused multiply-adds only: no other relaxation of IEEE arithmetic.
+  # Products and sums may fuse, and square roots set no errno: no other relaxation of IEEE arithmetic.
   target_compile_options(${target} PRIVATE
-    -Wall -Wextra -Wpedantic -Wconversion -Wshadow -ffp-contract=fast
+    ${ADMRL_WARNINGS} -ffp-contract=fast -fno-math-errno
     $<$<NOT:$<CONFIG:Debug>>:-O3> ${ARGN})
   target_sources(admrl_core PRIVATE $<TARGET_OBJECTS:${target}>)
+  set(ADMRL_KERNEL_OBJECTS ${ADMRL_KERNEL_OBJECTS} $<TARGET_OBJECTS:${target}> PARENT_SCOPE)
 endfunction()
 
 check_cxx_source_compiles("
@@ -26,7 +27,13 @@ admrl_add_kernels(generic 4)
 if(ADMRL_TARGET_IS_X86_64)
   admrl_add_kernels(x86-64-v2 4 -march=x86-64-v2)
   admrl_add_kernels(x86-64-v3 8 -march=x86-64-v3)
-  admrl_add_kernels(x86-64-v4 16 -march=x86-64-v4)
+  admrl_add_kernels(x86-64-v4 16 -march=x86-64-v4 -mprefer-vector-width=512)
   target_compile_definitions(admrl_core PRIVATE ADMRL_X86_KERNELS)
 endif()
 target_sources(admrl_core PRIVATE src/cpp/kernels/dispatch.cpp)
+
+if(ADMRL_BUILD_TESTS AND CMAKE_NM AND NOT APPLE)
+  add_test(NAME kernels_share_no_symbols
+    COMMAND "${CMAKE_COMMAND}" "-DNM=${CMAKE_NM}" "-DOBJECTS=${ADMRL_KERNEL_OBJECTS}"
+      -P "${CMAKE_CURRENT_SOURCE_DIR}/cmake/check_kernel_symbols.cmake")
+endif()

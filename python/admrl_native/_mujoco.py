@@ -71,8 +71,8 @@ def find_library() -> tuple[pathlib.Path, Version]:
                 major, minor, patch = match.groups(default="0")
                 found.setdefault((int(major), int(minor), int(patch)), file)
     if not found:
-        where = ", ".join(map(str, directories)) or "no package named mujoco"
-        raise ImportError(f"MuJoCo: expected libmujoco 4.0.x, found none ({where}); {_INSTALL}")
+        searched = ", ".join(map(str, directories)) or "no package named mujoco"
+        raise ImportError(f"MuJoCo: expected libmujoco 4.0.x, found none ({searched}); {_INSTALL}")
     if len(found) > 1:
         versions = " and ".join(_text(v) for v in sorted(found))
         where = next(iter(found.values())).parent

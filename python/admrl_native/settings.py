@@ -1,8 +1,8 @@
 """Frozen, validated settings: the base of every configuration dataclass.
 
 A module that has constants declares them beside the code that uses them, as a `Settings` dataclass
-whose fields are made by `setting`. `runs.config.Config` composes them; the command line is generated
-from the same declarations.
+whose fields are made by `setting`. `runs.config.Config` composes them; the command line is
+generated from the same declarations.
 """
 
 from __future__ import annotations
@@ -10,7 +10,22 @@ from __future__ import annotations
 import dataclasses
 import math
 import typing
+from collections.abc import Mapping
 from typing import Any
+
+
+class SettingError(ValueError):
+    """A value that a setting cannot take.
+
+    Attributes:
+        name: the setting, as the caller named it.
+        problem: what was expected and what came.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        super().__init__(f"{name}: {problem}")
+        self.name = name
+        self.problem = problem
 
 
 def setting(
@@ -50,7 +65,7 @@ class Settings:
     """Base class: checks the type and the range of every field on construction.
 
     Raises:
-        ValueError: naming the field, what was expected and what came.
+        SettingError: naming the field, what was expected and what came; a ValueError.
     """
 
     def __post_init__(self) -> None:
@@ -63,30 +78,65 @@ class Settings:
         """A copy with some fields changed, validated again."""
         return dataclasses.replace(self, **changes)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings, lists and nested dicts: what `from_dict` reads."""
+        return {f.name: _plain(getattr(self, f.name)) for f in dataclasses.fields(self)}
 
-def _checked(name: str, value: Any, hint: Any, metadata: typing.Mapping[str, Any]) -> Any:
-    origin = typing.get_origin(hint)
-    if origin is tuple:
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> typing.Self:
+        """The settings that `to_dict` wrote; every field must be there and no other.
+
+        Raises:
+            SettingError: a field is missing, unknown or has a value it cannot take.
+        """
+        if not isinstance(values, Mapping):
+            raise SettingError(cls.__name__, f"expected a mapping of its fields, got {values!r}")
+        hints = typing.get_type_hints(cls)
+        names = [f.name for f in dataclasses.fields(cls)]
+        for name in values:
+            if name not in names:
+                raise SettingError(str(name), f"expected a field of {cls.__name__}, which has none")
+        arguments = {}
+        for name in names:
+            if name not in values:
+                raise SettingError(name, f"expected a value in {cls.__name__}, got none")
+            nested = _settings_class(hints[name])
+            arguments[name] = nested.from_dict(values[name]) if nested else values[name]
+        return cls(**arguments)
+
+
+def _settings_class(hint: Any) -> type[Settings] | None:
+    return hint if isinstance(hint, type) and issubclass(hint, Settings) else None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Settings):
+        return value.to_dict()
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _checked(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
+    if typing.get_origin(hint) is tuple:
         item = typing.get_args(hint)[0]
         if not isinstance(value, (tuple, list)):
-            raise ValueError(f"{name}: expected a list of {item.__name__}, got {value!r}")
+            raise SettingError(name, f"expected a list of {item.__name__}, got {value!r}")
         return tuple(_checked(name, v, item, metadata) for v in value)
+    if not isinstance(hint, type):
+        raise TypeError(f"{name}: a setting is a plain type, a tuple or a Settings, not {hint!r}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
-    if not isinstance(hint, type):
-        return value
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
-        raise ValueError(f"{name}: expected {hint.__name__}, got {value!r}")
+        raise SettingError(name, f"expected {hint.__name__}, got {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
-        raise ValueError(f"{name}: expected a finite number, got {value!r}")
+        raise SettingError(name, f"expected a finite number, got {value!r}")
     minimum, maximum, above = (metadata.get(k) for k in ("minimum", "maximum", "above"))
     if minimum is not None and value < minimum:
-        raise ValueError(f"{name}: expected at least {minimum}, got {value!r}")
+        raise SettingError(name, f"expected at least {minimum}, got {value!r}")
     if maximum is not None and value > maximum:
-        raise ValueError(f"{name}: expected at most {maximum}, got {value!r}")
+        raise SettingError(name, f"expected at most {maximum}, got {value!r}")
     if above is not None and value <= above:
-        raise ValueError(f"{name}: expected more than {above}, got {value!r}")
+        raise SettingError(name, f"expected more than {above}, got {value!r}")
     choices = metadata.get("choices")
     if choices is not None and value not in choices:
-        raise ValueError(f"{name}: expected one of {', '.join(choices)}, got {value!r}")
+        raise SettingError(name, f"expected one of {', '.join(choices)}, got {value!r}")
     return value

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -54,6 +54,7 @@ class MetaTrainer:
         threads: native simulation threads.
         device: "cpu" or "cuda".
         observer: is told of everything that happens.
+        first_psi: the first task (K,); None: u = `first_u` in every coordinate.
 
     Determinism: the same arguments give the same bits on one machine, whatever `threads` is, and
     whether or not the run was interrupted and resumed at a checkpoint.
@@ -69,6 +70,7 @@ class MetaTrainer:
         threads: int,
         device: str,
         observer: Observer,
+        first_psi: Sequence[float] | None = None,
     ) -> None:
         if method not in METHODS:
             raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
@@ -81,7 +83,10 @@ class MetaTrainer:
         self.workshop = Workshop(family, settings, threads, torch.device(device))
         # Line 1: initialise φ and ψ, D ← ∅.
         self.model = self.workshop.new_model(derive_generator(seed, "model"))
-        self.u = first_task(family.task_dim, settings.task_selection)
+        if first_psi is None:
+            self.u = first_task(family.task_dim, settings.task_selection)
+        else:
+            self.u = self.task_space.to_normalised(self.task_space.validate(first_psi))
         self.task = 0
         self.progress: TaskProgress | None = None
 

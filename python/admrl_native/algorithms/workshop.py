@@ -11,7 +11,7 @@ from ..families.declaration import Family
 from ..families.torch_family import TorchFamily
 from ..networks.dynamics import Dynamics
 from ..networks.policy import GaussianPolicy
-from ..sampling.real import RealEnvironment
+from ..sampling.real import PolicyArrays, RealEnvironment
 from ..sampling.trajectories import Trajectories
 from ..sampling.virtual import virtual_rollout
 from ..seeding import derive_generator, derive_seed
@@ -111,7 +111,7 @@ class Workshop:
         collection = self.settings.collection
         environment = self.environment(collection.num_envs)
         trajectories = environment.rollout(
-            policy.arrays(),
+            PolicyArrays.of(policy),
             samples // collection.num_envs,
             seed=seed,
             psi=psi,
@@ -140,7 +140,7 @@ class Workshop:
         """Undiscounted returns (episodes,) of the stochastic policy in the real environment."""
         horizon = self.settings.physics.horizon
         environment = self.environment(episodes)
-        trajectories = environment.rollout(policy.arrays(), horizon, seed=seed, psi=psi)
+        trajectories = environment.rollout(PolicyArrays.of(policy), horizon, seed=seed, psi=psi)
         self._count("evaluation", episodes * horizon)
         return trajectories.first_episode_returns()
 

@@ -1,0 +1,1 @@
+"""What a run is made of: configuration, folder, checkpoints, metrics, progress, summary."""

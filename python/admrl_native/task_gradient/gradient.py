@@ -17,7 +17,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from .._native import _core
 from ..krylov import SolveResult, solve_symmetric
 from ..networks.policy import GaussianPolicy
 from ..networks.value import ValueFunction
@@ -37,6 +36,7 @@ class TaskGradient:
         at_theta_star: ∂η*/∂ψ at θ*.
         at_theta_hat: ∂η*/∂ψ at θ̂.
         implicit: Mᵀ H⁻¹ g, which is −(∂θ̂/∂ψ)ᵀ ∂η*/∂θ.
+        solver: its name.
         solves: one solve (adjoint) or K (per-dimension).
         policy_gradient_norm: ‖g‖.
         stationarity: ‖∂η̂/∂θ‖ at θ̂, which the implicit function theorem takes to be 0.
@@ -45,6 +45,7 @@ class TaskGradient:
     at_theta_star: Tensor
     at_theta_hat: Tensor
     implicit: Tensor
+    solver: str
     solves: tuple[SolveResult[Tensor], ...]
     policy_gradient_norm: float
     stationarity: float
@@ -65,6 +66,7 @@ class TaskGradient:
             },
             "solver": [
                 {
+                    "method": self.solver,
                     "status": s.reason,
                     "iterations": s.iterations,
                     "products": s.products,
@@ -121,6 +123,7 @@ def task_gradient(
         at_theta_star=_mean_reward_gradient(real_star, horizon, advantage),  # Eq. 3
         at_theta_hat=_mean_reward_gradient(real_hat, horizon, advantage),  # Eq. 3
         implicit=implicit.cpu(),
+        solver=settings.solver,
         solves=tuple(solves),
         policy_gradient_norm=g.norm().item(),
         stationarity=scores.vjp(weights).norm().item(),

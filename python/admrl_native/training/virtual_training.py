@@ -63,7 +63,7 @@ def virtual_training(
         start_states: real reset states (S, D) from which virtual rollouts begin.
         seed: of every random number used here.
         after_iteration: called with the iteration and its figures: model_loss, virtual_return
-            (mean undiscounted return of the episodes of the last batch), episode_length, kl,
+            (mean undiscounted return of each environment's first episode in the last batch), episode_length, kl,
             entropy, value_loss.
 
     Returns:
@@ -95,7 +95,7 @@ def virtual_training(
             iteration,
             {
                 "model_loss": model_loss,
-                "virtual_return": samples.episode_returns().mean().item(),
+                "virtual_return": samples.first_episode_returns().mean().item(),
                 "episode_length": samples.mean_episode_length(),
                 "kl": update.kl,
                 "entropy": update.entropy,

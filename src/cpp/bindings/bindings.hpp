@@ -11,6 +11,7 @@ void bind_family(pybind11::module_& m);
 void bind_simulation(pybind11::module_& m);
 void bind_real_rollout(pybind11::module_& m);
 void bind_mlp(pybind11::module_& m);
+void bind_value_fit(pybind11::module_& m);
 void bind_advantage(pybind11::module_& m);
 void bind_krylov(pybind11::module_& m);
 

@@ -11,6 +11,7 @@ PYBIND11_MODULE(_core, m) {
   admrl::bind_simulation(m);
   admrl::bind_real_rollout(m);
   admrl::bind_mlp(m);
+  admrl::bind_value_fit(m);
   admrl::bind_advantage(m);
   admrl::bind_krylov(m);
 }

@@ -86,6 +86,75 @@ void dense(const float* x, int in, const float* w, const float* b, int out,
   if (j < out) dense_block<1>(x, in, w + j, b + j, out, activation, y + j);
 }
 
+// Rows by Blocks * kWidth elements of a matrix product, held in registers.
+template <int Rows, int Blocks>
+inline void gemm_block(const float* a, long row_step, long column_step, const float* b,
+                       const float* bias, int n, int k, KernelActivation activation, float* c) {
+  Vec sum[Rows][Blocks];
+  for (int j = 0; j < Blocks; ++j) {
+    const Vec start = bias ? load(bias + j * kWidth) : Vec{};
+    for (int i = 0; i < Rows; ++i) sum[i][j] = start;
+  }
+  for (int l = 0; l < k; ++l) {
+    Vec row[Blocks];
+    for (int j = 0; j < Blocks; ++j) row[j] = load(b + static_cast<long>(l) * n + j * kWidth);
+    for (int i = 0; i < Rows; ++i) {
+      const float factor = a[i * row_step + l * column_step];
+      for (int j = 0; j < Blocks; ++j) sum[i][j] += factor * row[j];
+    }
+  }
+  for (int i = 0; i < Rows; ++i) {
+    for (int j = 0; j < Blocks; ++j) {
+      store(c + static_cast<long>(i) * n + j * kWidth, activate(sum[i][j], activation));
+    }
+  }
+}
+
+template <int Rows>
+inline void gemm_rows(const float* a, long row_step, long column_step, const float* b,
+                      const float* bias, int n, int k, KernelActivation activation, float* c) {
+  int j = 0;
+  for (; j + 2 * kWidth <= n; j += 2 * kWidth) {
+    gemm_block<Rows, 2>(a, row_step, column_step, b + j, bias ? bias + j : bias, n, k, activation,
+                        c + j);
+  }
+  if (j < n) {
+    gemm_block<Rows, 1>(a, row_step, column_step, b + j, bias ? bias + j : bias, n, k, activation,
+                        c + j);
+  }
+}
+
+void gemm(const float* a, long row_step, long column_step, const float* b, const float* bias, int m,
+          int n, int k, KernelActivation activation, float* c) noexcept {
+  int i = 0;
+  for (; i + 4 <= m; i += 4) {
+    gemm_rows<4>(a + i * row_step, row_step, column_step, b, bias, n, k, activation,
+                 c + static_cast<long>(i) * n);
+  }
+  for (; i < m; ++i) {
+    gemm_rows<1>(a + i * row_step, row_step, column_step, b, bias, n, k, activation,
+                 c + static_cast<long>(i) * n);
+  }
+}
+
+void tanh_gradient(const float* y, int n, float* delta) noexcept {
+  for (int i = 0; i < n; ++i) delta[i] *= 1.0f - y[i] * y[i];
+}
+
+// A plain loop, vectorised by the compiler: the vector extensions have no square root.
+void adam(const float* __restrict grad, int n, const AdamStep& step, float* __restrict first,
+          float* __restrict second, float* __restrict p) noexcept {
+  const AdamStep s = step;
+  for (int i = 0; i < n; ++i) {
+    const float g = grad[i];
+    const float m = s.beta1 * first[i] + (1.0f - s.beta1) * g;
+    const float v = s.beta2 * second[i] + (1.0f - s.beta2) * g * g;
+    first[i] = m;
+    second[i] = v;
+    p[i] -= s.rate * m / (__builtin_sqrtf(v) * s.root_scale + s.epsilon);
+  }
+}
+
 void tanh_array(const float* x, int n, float* y) noexcept {
   int i = 0;
   for (; i + kWidth <= n; i += kWidth) store(y + i, tanh_vec(load(x + i)));
@@ -100,6 +169,7 @@ void tanh_array(const float* x, int n, float* y) noexcept {
 }  // namespace
 
 extern const Kernels ADMRL_KERNEL_TABLE;
-const Kernels ADMRL_KERNEL_TABLE = {ADMRL_KERNEL_ISA, kWidth, dense, tanh_array};
+const Kernels ADMRL_KERNEL_TABLE = {ADMRL_KERNEL_ISA, kWidth, dense,     gemm,
+                                    tanh_gradient,    adam,   tanh_array};
 
 }  // namespace admrl

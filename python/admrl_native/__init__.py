@@ -1,0 +1,68 @@
+"""Model-based adversarial meta-reinforcement learning, with a C++ core, on MuJoCo.
+
+The public names are loaded when first used: `import admrl_native` itself loads neither torch, nor
+numpy, nor MuJoCo.
+"""
+
+from __future__ import annotations
+
+import importlib
+import operator
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._core import SimulationError, SolverError, build_info
+    from .api import Run, resume, train
+    from .families.catalogue import FAMILIES, make_family
+    from .families.declaration import Family
+    from .krylov import SolveResult, solve_symmetric
+
+    __version__: str
+
+# Public name -> the module it lives in, and its name there.
+_PUBLIC = {
+    "FAMILIES": (".families.catalogue", "FAMILIES"),
+    "Family": (".families.declaration", "Family"),
+    "Run": (".api", "Run"),
+    "SimulationError": ("._native", "_core.SimulationError"),
+    "SolveResult": (".krylov", "SolveResult"),
+    "SolverError": ("._native", "_core.SolverError"),
+    "build_info": ("._native", "_core.build_info"),
+    "make_family": (".families.catalogue", "make_family"),
+    "resume": (".api", "resume"),
+    "solve_symmetric": (".krylov", "solve_symmetric"),
+    "train": (".api", "train"),
+}
+
+__all__ = [
+    "FAMILIES",
+    "Family",
+    "Run",
+    "SimulationError",
+    "SolveResult",
+    "SolverError",
+    "__version__",
+    "build_info",
+    "make_family",
+    "resume",
+    "solve_symmetric",
+    "train",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        value: Any = version("admrl-native")
+    elif name in _PUBLIC:
+        module, path = _PUBLIC[name]
+        value = operator.attrgetter(path)(importlib.import_module(module, __name__))
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,236 @@
+"""The configuration of one run: everything that decides what it computes, and where."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from ..algorithms.settings import TrainingSettings
+from ..families.catalogue import FAMILIES, make_family
+from ..families.declaration import Family
+from ..settings import SettingError
+from .options import options, override
+from .presets import PRESETS, preset
+
+METHODS = ("admrl", "mb-unif", "mb-gauss")
+DEVICES = ("auto", "cpu", "cuda")
+DEFAULT_FAMILY = "Hopper2D"
+
+# Sample counts that are shared out evenly among environments.
+_SHARED = {
+    "n_trpo": "n_virtual_envs",
+    "n_collect": "num_envs",
+    "n_validation": "num_envs",
+    "gradient_virtual_samples": "n_virtual_envs",
+    "gradient_real_samples": "num_envs",
+    "n_adapt": "num_envs",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    """A validated run.
+
+    Attributes:
+        family: what a task is.
+        training: every constant of the algorithms.
+        method: one of `METHODS`.
+        preset: the preset `training` started from; a label.
+        seed: seed of every random stream of the run.
+        threads: threads of the simulation and of virtual training; does not change the results.
+        device: one of `DEVICES`.
+        first_psi: the first task, in the family's units; None: `task_selection.first_u`.
+
+    Raises:
+        SettingError: naming the value, what was expected and what came.
+    """
+
+    family: Family
+    training: TrainingSettings
+    method: str = "admrl"
+    preset: str = "quick"
+    seed: int = 0
+    threads: int = 1
+    device: str = "auto"
+    first_psi: tuple[float, ...] | None = None
+
+    def __post_init__(self) -> None:
+        _check_choice("method", self.method, METHODS)
+        _check_choice("preset", self.preset, PRESETS)
+        _check_choice("device", self.device, DEVICES)
+        _check_integer("seed", self.seed, minimum=0, maximum=2**63 - 1)
+        _check_integer("threads", self.threads, minimum=1, maximum=4096)
+        _check_shares(self.training)
+        if self.first_psi is not None:
+            object.__setattr__(
+                self, "first_psi", check_task("first_psi", self.first_psi, self.family)
+            )
+
+    @property
+    def title(self) -> str:
+        """The run in a few words."""
+        return f"{self.method} on {self.family.name}, {self.preset}, seed {self.seed}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only: what `from_dict` reads."""
+        return {
+            "family": self.family.name,
+            "method": self.method,
+            "preset": self.preset,
+            "seed": self.seed,
+            "threads": self.threads,
+            "device": self.device,
+            "first_psi": None if self.first_psi is None else list(self.first_psi),
+            "settings": self.training.to_dict(),
+            "family_definition": self.family.to_dict(),
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Config:
+        """The configuration that `to_dict` wrote; keys it does not know are left alone.
+
+        Raises:
+            SettingError: a key is missing or has a value it cannot take.
+        """
+        for key in (f.name for f in dataclasses.fields(cls)):
+            stored = {"training": "settings"}.get(key, key)
+            if stored not in values:
+                raise SettingError(stored, "expected a value, got none")
+        if "family_definition" not in values:
+            raise SettingError("family_definition", "expected a value, got none")
+        first_psi = values["first_psi"]
+        return cls(
+            family=Family.from_dict(values["family_definition"]),
+            training=TrainingSettings.from_dict(values["settings"]),
+            method=values["method"],
+            preset=values["preset"],
+            seed=values["seed"],
+            threads=values["threads"],
+            device=values["device"],
+            first_psi=None if first_psi is None else tuple(first_psi),
+        )
+
+    def to_yaml(self, provenance: Mapping[str, Any]) -> str:
+        """The text of config.yaml: the configuration, and how it came about."""
+        return yaml.safe_dump(
+            {**self.to_dict(), **provenance}, sort_keys=False, default_flow_style=None
+        )
+
+
+def make_config(
+    family: Family | str = DEFAULT_FAMILY,
+    *,
+    method: str = "admrl",
+    preset_name: str = "quick",
+    seed: int = 0,
+    threads: int | None = None,
+    device: str = "auto",
+    first_psi: Sequence[float] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Config:
+    """A preset with some values changed.
+
+    Args:
+        family: a family, or the name of a built-in one.
+        method: one of `METHODS`.
+        preset_name: one of `PRESETS`.
+        seed: seed of every random stream.
+        threads: None: the CPUs available to the process.
+        device: one of `DEVICES`.
+        first_psi: (K,) the first task; None: `first_u` in every coordinate.
+        overrides: option name (`runs.options`) to value.
+
+    Raises:
+        SettingError: naming the value, what was expected and what came.
+    """
+    if isinstance(family, str):
+        _check_choice("family", family, tuple(FAMILIES))
+        family = make_family(family)
+    _check_choice("preset", preset_name, PRESETS)
+    overrides = dict(overrides or {})
+    if first_psi is not None and "first_u" in overrides:
+        raise SettingError("first_psi", "expected no first_u beside it: both choose the first task")
+    return Config(
+        family=family,
+        training=override(preset(preset_name, family.name), overrides),
+        method=method,
+        preset=preset_name,
+        seed=seed,
+        threads=available_cpus() if threads is None else threads,
+        device=device,
+        first_psi=None if first_psi is None else tuple(first_psi),
+    )
+
+
+def available_cpus() -> int:
+    """The number of CPUs this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def check_task(name: str, psi: Sequence[float], family: Family) -> tuple[float, ...]:
+    """A task as K floats, if it lies in the family's box Ψ.
+
+    Raises:
+        SettingError: wrong number of values, not finite, or outside Ψ.
+    """
+    values = check_task_dim(name, psi, family)
+    if not all(
+        a <= v <= b for v, a, b in zip(values, family.task_low, family.task_high, strict=True)
+    ):
+        got = " ".join(f"{v:g}" for v in values)
+        raise SettingError(name, f"expected a task in {_box(family)} ({family.name}), got {got}")
+    return values
+
+
+def check_task_dim(name: str, psi: Sequence[float], family: Family) -> tuple[float, ...]:
+    """A task as K finite floats, inside Ψ or not.
+
+    Raises:
+        SettingError: wrong number of values, or not finite.
+    """
+    values = tuple(float(x) for x in psi)
+    if len(values) != family.task_dim or not all(map(math.isfinite, values)):
+        got = " ".join(f"{v:g}" for v in values)
+        raise SettingError(
+            name,
+            f"expected {family.task_dim} finite numbers in {_box(family)} ({family.name}), "
+            f"got {len(values)}: {got}",
+        )
+    return values
+
+
+def _box(family: Family) -> str:
+    sides = [f"[{a:g}, {b:g}]" for a, b in zip(family.task_low, family.task_high, strict=True)]
+    return (
+        f"{sides[0]}^{len(sides)}" if len(sides) > 3 and len(set(sides)) == 1 else " x ".join(sides)
+    )
+
+
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingError(name, f"expected one of {', '.join(choices)}, got {value!r}")
+
+
+def _check_integer(name: str, value: object, *, minimum: int, maximum: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise SettingError(name, f"expected a whole number, got {value!r}")
+    if value < minimum:
+        raise SettingError(name, f"expected at least {minimum}, got {value}")
+    if value > maximum:
+        raise SettingError(name, f"expected at most {maximum}, got {value}")
+
+
+def _check_shares(training: TrainingSettings) -> None:
+    for name, envs_name in _SHARED.items():
+        count, num_envs = options()[name].of(training), options()[envs_name].of(training)
+        if count % num_envs:
+            raise SettingError(
+                name, f"expected a multiple of {envs_name} ({num_envs}), got {count}"
+            )

@@ -1,0 +1,83 @@
+"""Real transitions in append-only shards: data/train-000000.safetensors, and so on."""
+
+from __future__ import annotations
+
+import dataclasses
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from .folder import write_atomically
+
+if TYPE_CHECKING:
+    import torch
+
+_PURPOSE = re.compile(r"[a-z][a-z-]*")
+
+
+@dataclasses.dataclass
+class DataShards:
+    """Writes one shard per call and knows how many there are.
+
+    Attributes:
+        folder: the run's data folder.
+        counts: shards by purpose.
+    """
+
+    folder: pathlib.Path
+    counts: dict[str, int] = dataclasses.field(default_factory=dict)
+
+    def append(self, purpose: str, transitions: Mapping[str, torch.Tensor]) -> None:
+        """Stores transitions as the next shard of their purpose.
+
+        Args:
+            purpose: lower-case name of the replay, such as "train".
+            transitions: name to tensor (M, ...), all of one length M; copied.
+
+        Raises:
+            ValueError: the tensors are not of one length, or the purpose cannot be a file name.
+        """
+        import safetensors.torch
+
+        if not _PURPOSE.fullmatch(purpose):
+            raise ValueError(f"purpose: expected lower-case letters and dashes, got {purpose!r}")
+        lengths = {name: len(value) for name, value in transitions.items()}
+        if len(set(lengths.values())) != 1:
+            raise ValueError(f"transitions: expected tensors of one length, got {lengths}")
+        number = self.counts.get(purpose, 0)
+        tensors = {name: value.detach().cpu().contiguous() for name, value in transitions.items()}
+        write_atomically(self._path(purpose, number), safetensors.torch.save(tensors))
+        self.counts[purpose] = number + 1
+
+    def truncate(self, counts: Mapping[str, int]) -> None:
+        """Forgets, and deletes, every shard beyond these counts, and what a crash left unfinished.
+
+        Raises:
+            FileNotFoundError: a shard that should be there is missing.
+        """
+        keep = {self._path(purpose, i) for purpose, count in counts.items() for i in range(count)}
+        for path in sorted(keep):
+            if not path.is_file():
+                raise FileNotFoundError(
+                    f"{path}: expected a data shard that the checkpoint counts, found none"
+                )
+        for path in self.folder.iterdir():
+            if path not in keep:
+                path.unlink()
+        self.counts = dict(counts)
+
+    def load(self) -> dict[str, dict[str, torch.Tensor]]:
+        """Every transition by purpose, shards concatenated in the order they were stored."""
+        import safetensors.torch
+        import torch
+
+        loaded = {}
+        for purpose, count in self.counts.items():
+            shards = [safetensors.torch.load_file(self._path(purpose, i)) for i in range(count)]
+            if shards:
+                loaded[purpose] = {name: torch.cat([s[name] for s in shards]) for name in shards[0]}
+        return loaded
+
+    def _path(self, purpose: str, number: int) -> pathlib.Path:
+        return self.folder / f"{purpose}-{number:06d}.safetensors"

@@ -1,0 +1,95 @@
+"""One flat name for every training setting: keyword of `admrl.train`, flag of the command line."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import typing
+from collections.abc import Mapping
+from typing import Any
+
+from ..algorithms.settings import TrainingSettings
+from ..settings import SettingError, Settings
+
+# Groups whose field names say too little without the group.
+_PREFIX = {"task_gradient": "gradient_", "value_fit": "value_", "dynamics_fit": "dynamics_"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """A setting that can be overridden by name.
+
+    Attributes:
+        name: the flat name, such as "gradient_damping"; its flag is "--gradient-damping".
+        group: the field of `TrainingSettings` it belongs to, such as "task_gradient".
+        field: its name there, such as "damping".
+        item: the type of the value, or of each of its elements.
+        many: the value is a tuple.
+        help: one line.
+        unit: unit or meaning of the number, may be empty.
+        choices: the allowed strings, if it is one of a few.
+    """
+
+    name: str
+    group: str
+    field: str
+    item: type
+    many: bool
+    help: str
+    unit: str
+    choices: tuple[str, ...] | None
+
+    def of(self, training: TrainingSettings) -> Any:
+        """The option's value in some settings."""
+        return getattr(getattr(training, self.group), self.field)
+
+
+@functools.cache
+def options() -> Mapping[str, Option]:
+    """Every option, by its flat name, in the order of declaration."""
+    found: dict[str, Option] = {}
+    for group in dataclasses.fields(TrainingSettings):
+        settings = type(getattr(TrainingSettings(), group.name))
+        hints = typing.get_type_hints(settings)
+        for f in dataclasses.fields(settings):
+            name = _PREFIX.get(group.name, "") + f.name
+            if name in found:
+                raise TypeError(
+                    f"{group.name}.{f.name}: the option {name} is taken by {found[name].group}"
+                )
+            hint = hints[f.name]
+            many = typing.get_origin(hint) is tuple
+            found[name] = Option(
+                name=name,
+                group=group.name,
+                field=f.name,
+                item=typing.get_args(hint)[0] if many else hint,
+                many=many,
+                help=f.metadata["help"],
+                unit=f.metadata["unit"],
+                choices=f.metadata["choices"],
+            )
+    return found
+
+
+def override(training: TrainingSettings, values: Mapping[str, Any]) -> TrainingSettings:
+    """The settings with some options changed, validated again.
+
+    Args:
+        training: where to start from.
+        values: option name to value.
+
+    Raises:
+        SettingError: an unknown option, or a value that one cannot take; named as in `values`.
+    """
+    for name, value in values.items():
+        option = options().get(name)
+        if option is None:
+            raise SettingError(name, "expected the name of a setting (see admrl train --help)")
+        group: Settings = getattr(training, option.group)
+        try:
+            group = group.replace(**{option.field: value})
+        except SettingError as error:
+            raise SettingError(name, error.problem) from None
+        training = training.replace(**{option.group: group})
+    return training

@@ -1,0 +1,274 @@
+"""summary.png: the visited tasks and the learning curves of a run."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from .summary import Summary
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# Okabe and Ito's colours: told apart with any colour vision.
+_BLUE, _ORANGE, _GREEN, _RED, _GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
+
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 10,
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 9,
+}
+
+
+def draw(summary: Summary, path: pathlib.Path) -> None:
+    """Writes the picture of a run, complete or not.
+
+    Args:
+        summary: from `summarise`.
+        path: a .png file.
+    """
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    # No pyplot: nothing global is touched, and no display is needed.
+    with matplotlib.rc_context(_STYLE):
+        figure = Figure(figsize=(13.5, 9), layout="constrained")
+        FigureCanvasAgg(figure)
+        left, right = figure.subfigures(1, 2, width_ratios=(5, 7), squeeze=False)[0]
+        tasks, returns = left.subplots(2, 1, height_ratios=(5, 4))
+        curves, losses, kl = right.subplots(3, 1, height_ratios=(5, 3, 2), sharex=True)
+        c = summary.config
+        figure.suptitle(
+            f"{c.method} on {c.family.name}   ({c.preset} preset, seed {c.seed}, "
+            f"{summary.real_samples:,} real samples)",
+            fontsize=14,
+            fontweight="bold",
+        )
+        _draw_tasks(left, tasks, summary)
+        _draw_returns(returns, summary)
+        _draw_curves(curves, summary)
+        _draw_losses(losses, summary)
+        _draw_kl(kl, summary)
+        figure.savefig(path, dpi=120)
+
+
+def _draw_tasks(figure: Any, axes: Axes, summary: Summary) -> None:
+    """Ψ: the plane of two dimensions (the third as colour), or a table of colours for many."""
+    axes.set_title("Training tasks, in the order of their numbers")
+    family = summary.config.family
+    names = _task_names(summary)
+    if not summary.tasks:
+        return
+    if family.task_dim not in (2, 3):
+        from matplotlib.ticker import MaxNLocator
+
+        image = axes.imshow(
+            [t.u for t in summary.tasks], aspect="auto", cmap="PuOr", vmin=-1, vmax=1
+        )
+        axes.grid(False)
+        axes.set_yticks(range(len(summary.tasks)), [str(t.task + 1) for t in summary.tasks])
+        axes.set_xticks(range(family.task_dim), names, rotation=90, fontsize=8)
+        axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=10))
+        axes.yaxis.set_major_formatter(lambda y, _: f"{y + 1:g}")
+        axes.set_ylabel("task")
+        figure.colorbar(image, ax=axes, label="task parameter, −1 to 1 in Ψ", shrink=0.9)
+        return
+    x, y = ([t.psi[k] for t in summary.tasks] for k in (0, 1))
+    if family.task_dim == 3:
+        colour, label = [t.psi[2] for t in summary.tasks], names[2]
+        limits: tuple[float | None, float | None] = (family.task_low[2], family.task_high[2])
+    else:
+        gains = [(t.slbo, t.zero_shot) for t in summary.tasks]
+        colour = [a - b if a is not None and b is not None else 0.0 for a, b in gains]
+        label, limits = "gain of return from zero-shot to SLBO", (None, None)
+    for i in range(len(x) - 1):
+        axes.annotate(
+            "",
+            xy=(x[i + 1], y[i + 1]),
+            xytext=(x[i], y[i]),
+            arrowprops={
+                "arrowstyle": "-|>",
+                "color": _GREY,
+                "shrinkA": 10,
+                "shrinkB": 10,
+                "connectionstyle": "arc3,rad=0.12",
+            },
+        )
+    points = axes.scatter(
+        x, y, c=colour, s=330, cmap="viridis", vmin=limits[0], vmax=limits[1],
+        edgecolors="white", linewidths=1.5, zorder=3, clip_on=False,
+    )  # fmt: skip
+    for t, a, b, shade in zip(summary.tasks, x, y, colour, strict=True):
+        # White on the dark half of the scale, black on the light half.
+        low_shade, high_shade = points.get_clim()
+        dark = shade < low_shade + 0.6 * (high_shade - low_shade)
+        axes.text(
+            a, b, str(t.task + 1), ha="center", va="center", zorder=4, fontsize=9,
+            fontweight="bold", color="white" if dark else "black",
+        )  # fmt: skip
+    low, high = family.task_low, family.task_high
+    for k, limit in ((0, axes.set_xlim), (1, axes.set_ylim)):
+        margin = 0.06 * (high[k] - low[k])
+        limit(low[k] - margin, high[k] + margin)
+    axes.plot(
+        [low[0], high[0], high[0], low[0], low[0]],
+        [low[1], low[1], high[1], high[1], low[1]],
+        color="black",
+        linewidth=1,
+    )
+    axes.set_xlabel(names[0])
+    axes.set_ylabel(names[1])
+    figure.colorbar(points, ax=axes, label=label, shrink=0.9)
+
+
+def _draw_returns(axes: Axes, summary: Summary) -> None:
+    """Per task: a random policy, zero-shot, after SLBO."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.set_title("What was learned, task by task")
+    numbers = [t.task + 1 for t in summary.tasks]
+    parts: tuple[tuple[str, list[float | None], str, str], ...] = (
+        ("random policy", [t.random for t in summary.tasks], _GREY, "s"),
+        ("zero-shot", [t.zero_shot for t in summary.tasks], _ORANGE, "o"),
+        ("after SLBO", [t.slbo for t in summary.tasks], _BLUE, "D"),
+    )
+    for t in summary.tasks:
+        known = [r for r in (t.random, t.zero_shot, t.slbo) if r is not None]
+        if known:
+            axes.plot([t.task + 1] * 2, [min(known), max(known)], color="#CCCCCC", zorder=1)
+    for name, values, colour, marker in parts:
+        pairs = [(n, v) for n, v in zip(numbers, values, strict=True) if v is not None]
+        axes.scatter(*_columns(pairs), color=colour, marker=marker, s=55, label=name, zorder=2)
+    axes.set_xlabel("task")
+    axes.set_ylabel("mean real return")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.margins(x=0.08)
+    _legend(axes, 3)
+
+
+def _draw_curves(axes: Axes, summary: Summary) -> None:
+    """Returns over the whole run; x: virtual iterations."""
+    axes.set_title("Return during training")
+    positions = _positions(summary.records)
+    virtual = [
+        (x, r["virtual_return"])
+        for x, r in positions
+        if r["event"] == "virtual-iteration" and r.get("virtual_return") is not None
+    ]
+    axes.plot(*_columns(virtual), color=_GREEN, linewidth=1.2, label="in the model")
+    for event, colour, marker, name in (
+        ("zero-shot", _ORANGE, "o", "real, zero-shot"),
+        ("slbo-stage", _BLUE, "D", "real, after an SLBO stage"),
+    ):
+        real = [
+            (x, r["real_return"])
+            for x, r in positions
+            if r["event"] == event and r.get("real_return") is not None
+        ]
+        axes.scatter(*_columns(real), color=colour, marker=marker, s=36, label=name, zorder=3)
+    spans = _spans(summary.records)
+    for i, (task, (begin, end)) in enumerate(spans.items()):
+        random = next((t.random for t in summary.tasks if t.task == task), None)
+        if random is not None:
+            axes.plot(
+                [begin, end], [random] * 2, color=_GREY, linestyle="--",
+                label="random policy" if i == 0 else None,
+            )  # fmt: skip
+    axes.set_ylabel("mean return of an episode")
+    _mark_tasks(axes, spans, named=True)
+    _legend(axes, 4)
+
+
+def _draw_losses(axes: Axes, summary: Summary) -> None:
+    """The model's error on what it was trained on, and on held-out samples."""
+    axes.set_title("Model error")
+    positions = _positions(summary.records)
+    for name, colour, marker, label in (
+        ("train_loss", _RED, "v", "training samples"),
+        ("validation_loss", _BLUE, "D", "held-out samples"),
+    ):
+        pairs = [(x, r[name]) for x, r in positions if r["event"] == "slbo-stage" and r.get(name)]
+        axes.plot(
+            *_columns(pairs), color=colour, marker=marker, markersize=5, linewidth=1.2, label=label
+        )
+    axes.set_ylabel("one step, in standard\ndeviations of a step")
+    axes.set_ylim(bottom=0)
+    _mark_tasks(axes, _spans(summary.records))
+    _legend(axes, 2)
+
+
+def _draw_kl(axes: Axes, summary: Summary) -> None:
+    """How far the policy moved in each virtual iteration."""
+    axes.set_title("Policy change")
+    pairs = [
+        (x, r["kl"])
+        for x, r in _positions(summary.records)
+        if r["event"] == "virtual-iteration" and r.get("kl") is not None
+    ]
+    axes.plot(*_columns(pairs), color=_BLUE, linewidth=1)
+    axes.set_ylabel("KL divergence\nof an update (nats)")
+    axes.set_xlabel("virtual iterations")
+    axes.set_ylim(bottom=0)
+    _mark_tasks(axes, _spans(summary.records))
+
+
+def _mark_tasks(axes: Axes, spans: Mapping[int, tuple[int, int]], *, named: bool = False) -> None:
+    for task, (begin, end) in spans.items():
+        if task % 2:
+            axes.axvspan(begin, end, color="#F3F3F3", zorder=0, linewidth=0)
+        if named:
+            axes.text(
+                (begin + end) / 2, 0.02, f"{task + 1}", transform=axes.get_xaxis_transform(),
+                ha="center", fontsize=9, color="#555555",
+            )  # fmt: skip
+    if spans:
+        axes.set_xlim(0, max(1, max(end for _, end in spans.values())))
+
+
+def _legend(axes: Axes, columns: int) -> None:
+    """Above the axes, on the right: never over the data."""
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.2,
+        columnspacing=1.2, handletextpad=0.4,
+    )  # fmt: skip
+
+
+def _positions(records: Sequence[Mapping[str, Any]]) -> list[tuple[int, Mapping[str, Any]]]:
+    """Every record with the number of virtual iterations before it, itself included."""
+    count, found = 0, []
+    for record in records:
+        count += record["event"] == "virtual-iteration"
+        found.append((count, record))
+    return found
+
+
+def _spans(records: Sequence[Mapping[str, Any]]) -> dict[int, tuple[int, int]]:
+    """For every task, the virtual iterations at its begin and end."""
+    spans: dict[int, tuple[int, int]] = {}
+    before = 0
+    for x, record in _positions(records):
+        if "task" in record:
+            begin = spans[record["task"]][0] if record["task"] in spans else before
+            spans[record["task"]] = (begin, x)
+        before = x
+    return spans
+
+
+def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[float]]:
+    return [p[0] for p in pairs], [p[1] for p in pairs]
+
+
+def _task_names(summary: Summary) -> list[str]:
+    return [str(name) for name in summary.config.family.task_names]

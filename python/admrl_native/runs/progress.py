@@ -1,0 +1,247 @@
+"""What a person sees while a run trains: plain lines, with a live display below on a terminal."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol, TextIO
+
+from .config import Config
+from .time_left import TimeLeft, in_words
+
+_PHASES = {
+    "random-policy": "random policy",
+    "zero-shot": "zero-shot adaptation",
+    "slbo": "SLBO stage",
+    "task-gradient": "task gradient",
+}
+
+
+class Progress(Protocol):
+    """Follows a run; see `algorithms.observer.Observer` for the calls in the middle."""
+
+    def start(self, past: Sequence[Mapping[str, Any]]) -> None:
+        """The run begins, or goes on after these lines of metrics.jsonl."""
+
+    def phase(self, name: str, *, task: int, steps: int) -> None: ...
+
+    def step(self, values: Mapping[str, float]) -> None: ...
+
+    def record(self, event: str, values: Mapping[str, Any]) -> None: ...
+
+    def stop(self) -> None:
+        """The run ends or is interrupted."""
+
+
+class Silent:
+    """Shows nothing."""
+
+    def start(self, past: Sequence[Mapping[str, Any]]) -> None:
+        pass
+
+    def phase(self, name: str, *, task: int, steps: int) -> None:
+        pass
+
+    def step(self, values: Mapping[str, float]) -> None:
+        pass
+
+    def record(self, event: str, values: Mapping[str, Any]) -> None:
+        pass
+
+    def stop(self) -> None:
+        pass
+
+
+class PlainProgress:
+    """A few lines per task, flushed: for files and pipes."""
+
+    def __init__(self, config: Config, stream: TextIO) -> None:
+        self._schedule = config.training.schedule
+        self._stream = stream
+        self._left = TimeLeft(self._schedule)
+        self._stage = 0
+
+    def start(self, past: Sequence[Mapping[str, Any]]) -> None:
+        self._left.start(past)
+
+    def phase(self, name: str, *, task: int, steps: int) -> None:
+        self._left.phase(name, task=task, steps=steps)
+
+    def step(self, values: Mapping[str, float]) -> None:
+        self._left.step()
+
+    def record(self, event: str, values: Mapping[str, Any]) -> None:
+        if event == "slbo-stage":
+            self._left.stage_done()
+        text = line(event, values, self._schedule.n_tasks, self._stages(values))
+        if text is None:
+            return
+        seconds = self._left.seconds()
+        if event == "slbo-stage" and seconds is not None:
+            text += f"  ({in_words(seconds)} left)"
+        self.show(text)
+
+    def show(self, text: str) -> None:
+        print(text, file=self._stream, flush=True)
+
+    def stop(self) -> None:
+        pass
+
+    def _stages(self, values: Mapping[str, Any]) -> int:
+        return self._schedule.n_slbo_first if values.get("task") == 0 else self._schedule.n_slbo
+
+
+class LiveProgress(PlainProgress):
+    """The same lines above a live display of phase, task, returns, model error and time left."""
+
+    def __init__(self, config: Config, stream: TextIO) -> None:
+        super().__init__(config, stream)
+        from rich.console import Console
+        from rich.live import Live
+        from rich.progress import BarColumn, TextColumn
+        from rich.progress import Progress as Bars
+
+        self._console = Console(file=stream)
+        self._bars = Bars(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=30),
+            TextColumn("{task.fields[note]}"),
+            console=self._console,
+        )
+        self._run_bar = self._bars.add_task("whole run", total=1.0, note="")
+        self._phase_bar = self._bars.add_task("", total=1, note="")
+        self._live = Live(console=self._console, refresh_per_second=4, transient=True)
+        self._title = config.title
+        self._task: dict[str, Any] = {}
+        self._values: dict[str, float] = {}
+
+    def start(self, past: Sequence[Mapping[str, Any]]) -> None:
+        super().start(past)
+        self._refresh()
+        self._live.start()
+
+    def phase(self, name: str, *, task: int, steps: int) -> None:
+        super().phase(name, task=task, steps=steps)
+        if self._task.get("task") != task:
+            self._task, self._values = {"task": task}, {}
+        kind, *rest = name.split()  # "slbo 2/3": the second of three stages
+        description = " ".join([_PHASES.get(kind, kind), *rest])
+        self._bars.reset(self._phase_bar, total=max(1, steps), description=description, note="")
+        self._refresh()
+
+    def step(self, values: Mapping[str, float]) -> None:
+        super().step(values)
+        self._values.update(values)
+        self._bars.advance(self._phase_bar)
+        self._refresh()
+
+    def record(self, event: str, values: Mapping[str, Any]) -> None:
+        super().record(event, values)
+        for name in ("task", "psi"):
+            if name in values:
+                self._task[name] = values[name]
+        for name in ("real_return", "virtual_return", "model_loss", "validation_loss"):
+            if values.get(name) is not None:
+                self._values[name] = values[name]
+        if event == "random-policy":
+            self._values["random_return"] = values.get("return_mean", 0.0)
+        self._refresh()
+
+    def show(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False)
+
+    def stop(self) -> None:
+        self._live.stop()
+
+    def _refresh(self) -> None:
+        from rich.console import Group
+        from rich.text import Text
+
+        seconds = self._left.seconds()
+        note = "" if seconds is None else f"{in_words(seconds)} left"
+        self._bars.update(self._run_bar, completed=self._left.fraction(), note=note)
+        shown = self._bars.tasks[self._phase_bar]
+        self._bars.update(self._phase_bar, note=f"{int(shown.completed)}/{int(shown.total or 0)}")
+        task = ""
+        if "task" in self._task:
+            task = f"  task {self._task['task'] + 1}/{self._schedule.n_tasks}"
+        if "psi" in self._task:
+            task += f"  psi {psi_text(self._task['psi'])}"
+        figures = "  ".join(
+            f"{name} {number(self._values[key])}"
+            for key, name in _FIGURES.items()
+            if key in self._values
+        )
+        title = Text(self._title + task, style="bold")
+        self._live.update(Group(title, Text(figures), self._bars))
+
+
+_FIGURES = {
+    "random_return": "random policy",
+    "real_return": "real return",
+    "virtual_return": "virtual return",
+    "model_loss": "model error",
+    "validation_loss": "held-out model error",
+}
+
+
+def make_progress(config: Config, *, stream: TextIO | None = None) -> Progress:
+    """Live on a terminal, plain lines elsewhere.
+
+    Args:
+        config: the run.
+        stream: where to; None: standard output.
+    """
+    stream = sys.stdout if stream is None else stream
+    return LiveProgress(config, stream) if stream.isatty() else PlainProgress(config, stream)
+
+
+def line(event: str, values: Mapping[str, Any], n_tasks: int, n_stages: int) -> str | None:
+    """The plain line of a metrics record; None for the events that are too many to show."""
+    head = f"task {values.get('task', 0) + 1}/{n_tasks}"
+    get = values.get
+    if event == "random-policy":
+        psi, value = psi_text(get("psi")), number(get("return_mean"))
+        return f"{head}  psi {psi}  random policy: return {value}"
+    if event == "zero-shot":
+        return (
+            f"{head}  zero-shot: return {number(get('real_return'))} "
+            f"(in the model {number(get('virtual_return'))})"
+        )
+    if event == "slbo-stage":
+        return (
+            f"{head}  stage {get('stage', 0) + 1}/{n_stages}: return {number(get('real_return'))} "
+            f"(in the model {number(get('virtual_return'))}), "
+            f"model error {number(get('validation_loss'))}"
+        )
+    if event == "task-gradient":
+        solves = "; ".join(
+            f"{s['method']}: {s['status']}, {s['iterations']} iterations, "
+            f"residual {number(s['residual'])}"
+            for s in get("solver", [])[:1]
+        )
+        how = f" ({solves})" if solves else ""
+        gradient, following = psi_text(get("gradient")), psi_text(get("next_psi"))
+        return f"{head}  gradient {gradient}{how}  next psi {following}"
+    return None
+
+
+def number(value: float | None) -> str:
+    """A figure in about four significant digits; "-" if there is none."""
+    if value is None:
+        return "-"
+    size = abs(value)
+    if size >= 100:
+        return f"{value:.0f}"
+    if size >= 1:
+        return f"{value:.1f}" if size >= 10 else f"{value:.2f}"
+    return f"{value:.3g}"
+
+
+def psi_text(psi: Sequence[float] | None) -> str:
+    """A task in brackets, long ones shortened: "(0.60, 1.72)"."""
+    if psi is None:
+        return "-"
+    shown = [f"{x:.3g}" for x in psi[:4]]
+    more = f", ... {len(psi)} numbers" if len(psi) > 4 else ""
+    return f"({', '.join(shown)}{more})"
