@@ -6,6 +6,7 @@ Source: Schulman et al. 2015, Appendix C, with the constants of the authors' cod
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -106,13 +107,13 @@ class _FisherProducts:
 
         self._mean_of = mean_of
         self._params = params
-        _, self._vjp = torch.func.vjp(mean_of, params)
+        self._vjp: Callable[[Tensor], tuple[Tensor]] = torch.func.vjp(mean_of, params)[1]
         self._act_dim = policy.log_std.numel()
         self._precision = torch.exp(-2 * policy.log_std.detach()) / x.shape[0]
 
     def __call__(self, v: Tensor) -> Tensor:
         v = v.to(self._params)
-        _, mean_change = torch.func.jvp(self._mean_of, (self._params,), (v,))
+        mean_change = torch.func.jvp(self._mean_of, (self._params,), (v,))[1]
         (product,) = self._vjp(mean_change * self._precision)
         product[-self._act_dim :] += 2 * v[-self._act_dim :]
         return product
