@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping
 from typing import Any
 
@@ -79,6 +80,7 @@ _PRESETS: Mapping[str, tuple[Mapping[str, Any], _Table]] = {
 PRESETS = tuple(_PRESETS)
 
 
+@functools.cache
 def preset(name: str, family: str) -> TrainingSettings:
     """The settings of a preset for a family.
 
