@@ -1,9 +1,9 @@
 """Same seed, same metrics: twice, on other thread counts, interrupted or not."""
 
 import pytest
-from toy import Memory, make_trainer
 
 from admrl_native.algorithms.settings import TrainingSettings
+from toy import Memory, make_trainer
 
 
 def run(**options):
