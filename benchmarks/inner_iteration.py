@@ -95,7 +95,14 @@ def main() -> None:
         low, high = (1 / r for r in reversed(timings[name].spread))
         share = f"{count * seconds / iteration:.0%}"
         rows.append(
-            [name, f"{seconds:.4f}", f"{low:.4f} to {high:.4f}", str(count), f"{count * seconds:.2f}", share]
+            [
+                name,
+                f"{seconds:.4f}",
+                f"{low:.4f} to {high:.4f}",
+                str(count),
+                f"{count * seconds:.2f}",
+                share,
+            ]
         )
     rows.append(["whole inner iteration", f"{iteration:.2f}", "", "1", f"{iteration:.2f}", "100%"])
     stages = schedule.n_slbo_first + (schedule.n_tasks - 1) * schedule.n_slbo

@@ -1,6 +1,6 @@
 """Types of the native core."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -102,3 +102,51 @@ class Simulation:
     ) -> dict[str, NDArray[Any]]: ...
     def raw_steps(self, num_steps: int, seed: int) -> None: ...
     def raw_replay(self, actions: _Float32, ends: _Bool, seed: int) -> None: ...
+
+# Build, networks, advantages, solvers (bindings/build_info.cpp, mlp.cpp, value_fit.cpp,
+# advantage.cpp, krylov.cpp)
+
+_Int64 = NDArray[np.int64]
+_Layers = Sequence[tuple[_Float32, _Float32]]
+
+def build_info() -> dict[str, Any]: ...
+def mlp_forward(layers: _Layers, activation: str, x: _Float32) -> _Float32: ...
+def fit_value(
+    layers: _Layers,
+    first: _Layers,
+    second: _Layers,
+    steps_done: int,
+    x: _Float32,
+    targets: _Float32,
+    order: _Int64,
+    *,
+    minibatch: int,
+    learning_rate: float,
+    beta1: float = 0.9,
+    beta2: float = 0.999,
+    eps: float = 1e-8,
+) -> _Float64: ...
+def advantages(
+    rewards: _Float32,
+    values: _Float32,
+    next_values: _Float32,
+    dones: _Bool,
+    timeouts: _Bool,
+    gamma: float,
+    lam: float,
+) -> tuple[_Float32, _Float32]: ...
+def reward_grad_advantages(
+    reward_grads: _Float32, dones: _Bool, timeouts: _Bool, gamma: float, lam: float
+) -> _Float32: ...
+def discounted_sums(
+    x: _Float32, dones: _Bool, timeouts: _Bool, gamma: float
+) -> tuple[_Float64, _Float64]: ...
+def solve_symmetric(
+    hvp: Callable[[_Float64], _Float64],
+    b: _Float64,
+    *,
+    method: str,
+    damping: float,
+    max_iterations: int,
+    tolerance: float,
+) -> tuple[_Float64, float, float, int, int, str, _Float64]: ...

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from .families.declaration import Family
 from .runs import checkpoint as checkpoints
 from .runs import folder as folders
-from .runs.config import DEFAULT_FAMILY, Config, check_task_dim, make_config
+from .runs.config import DEFAULT_FAMILY, Config, check_task, make_config
 from .runs.data import DataShards
 from .runs.metrics import read_metrics
 from .runs.progress import Progress, Silent, make_progress
@@ -74,6 +74,7 @@ def train(
     path = folders.default_path(config) if out is None else pathlib.Path(out)
     folder = folders.create(path, config)
     carry_on(folder, config, make_progress(config) if progress else Silent())
+    write_summary(folder.path)
     return Run(folder.path, config)
 
 
@@ -98,6 +99,7 @@ def resume(
     folder, config = open_to_resume(pathlib.Path(path), threads=threads, device=device)
     if not is_complete(folder):
         carry_on(folder, config, make_progress(config) if progress else Silent())
+        write_summary(folder.path)
     return Run(folder.path, config)
 
 
@@ -113,7 +115,7 @@ def open_to_resume(
 
 
 def carry_on(folder: folders.RunFolder, config: Config, progress: Progress) -> None:
-    """Trains from wherever the folder is to the end, then draws its picture."""
+    """Trains from wherever the folder is to the end."""
     recorder = Recorder(folder, config, progress)
     try:
         trainer = make_trainer(config, recorder)
@@ -122,7 +124,6 @@ def carry_on(folder: folders.RunFolder, config: Config, progress: Progress) -> N
         trainer.train()
     finally:
         recorder.close()
-    write_summary(folder.path)
 
 
 def make_trainer(config: Config, observer: Any) -> MetaTrainer:
@@ -217,7 +218,7 @@ class Run:
         """
         import torch
 
-        task = torch.tensor(check_task_dim("psi", psi, self.config.family), dtype=torch.float64)
+        task = torch.tensor(self._check_task(psi), dtype=torch.float64)
         return self._learner().adapt(task, real_samples=real_samples, seed=self._seed(seed))
 
     def evaluate(
@@ -242,9 +243,12 @@ class Run:
 
         if episodes < 1:
             raise SettingError("episodes", f"expected at least 1, got {episodes}")
-        task = torch.tensor(check_task_dim("psi", psi, self.config.family), dtype=torch.float64)
+        task = torch.tensor(self._check_task(psi), dtype=torch.float64)
         workshop = self._learner().workshop
         return evaluate(workshop, policy.policy, task, episodes=episodes, seed=self._seed(seed))
+
+    def _check_task(self, psi: Sequence[float]) -> tuple[float, ...]:
+        return check_task("psi", psi, self.config.family, inside=False)
 
     def _seed(self, seed: int | None) -> int:
         return self.config.seed if seed is None else seed

@@ -15,7 +15,6 @@ from ._native import _core
 if TYPE_CHECKING:
     import torch
 
-Method = Literal["cgnr", "minres", "cg"]
 Reason = Literal["converged", "max_iterations", "stagnated", "indefinite", "zero_right_hand_side"]
 V = TypeVar("V", "npt.NDArray[np.float64]", "torch.Tensor")
 
@@ -54,7 +53,7 @@ class SolveResult(Generic[V]):
 def solve_symmetric(
     hvp: Callable[[V], V],
     b: V,
-    method: Method = "minres",
+    method: str = "minres",
     damping: float = 0.1,
     max_iterations: int = 200,
     tolerance: float = 1e-6,
@@ -104,12 +103,12 @@ def solve_symmetric(
         "tolerance": float(_number("tolerance", tolerance, (int, float))),
     }
     if isinstance(b, np.ndarray):
-        found = _core.solve_symmetric(hvp, b, **options)
-        return SolveResult(*found)
+        found = _core.solve_symmetric(cast(Any, hvp), b, **options)
+        return _result(found[0], found)
     torch_module = sys.modules.get("torch")  # a tensor cannot come before torch is imported
     if torch_module is None or not isinstance(b, torch_module.Tensor):
         raise ValueError(f"b: expected a numpy array or a torch tensor, got {type(b).__name__}")
-    return cast("SolveResult[V]", _solve_torch(cast(Any, hvp), b, options))
+    return _solve_torch(cast(Any, hvp), b, options)
 
 
 def _solve_torch(
@@ -133,8 +132,12 @@ def _solve_torch(
             raise _core.SolverError(f"hvp: expected a torch tensor, got {type(out).__name__}")
         return as_array(out)
 
-    solution, *rest = _core.solve_symmetric(product, as_array(b), **options)
-    return SolveResult(as_tensor(solution), *rest)
+    found = _core.solve_symmetric(product, as_array(b), **options)
+    return _result(as_tensor(found[0]), found)
+
+
+def _result(solution: V, found: tuple[Any, ...]) -> SolveResult[V]:
+    return SolveResult(solution, *found[1:])
 
 
 def _number(name: str, value: Any, kinds: tuple[type, ...]) -> Any:

@@ -1,8 +1,8 @@
 """Every random number of a run comes from its seed and a path of names.
 
-A generator is derived afresh from (seed, task, stage, purpose, …) wherever one is needed, so that a
-run that is stopped and resumed draws the same numbers as one that is not, and no random state has to
-be saved.
+A generator is derived afresh from (seed, task, stage, purpose, …) wherever one is needed, so that
+a run that is stopped and resumed draws the same numbers as one that is not, and no random state has
+to be saved.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ generated from the same declarations.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import typing
 from collections.abc import Mapping
@@ -69,7 +70,7 @@ class Settings:
     """
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
+        hints = _hints(type(self))
         for f in dataclasses.fields(self):
             value = _checked(f.name, getattr(self, f.name), hints[f.name], f.metadata)
             object.__setattr__(self, f.name, value)
@@ -91,7 +92,7 @@ class Settings:
         """
         if not isinstance(values, Mapping):
             raise SettingError(cls.__name__, f"expected a mapping of its fields, got {values!r}")
-        hints = typing.get_type_hints(cls)
+        hints = _hints(cls)
         names = [f.name for f in dataclasses.fields(cls)]
         for name in values:
             if name not in names:
@@ -103,6 +104,11 @@ class Settings:
             nested = _settings_class(hints[name])
             arguments[name] = nested.from_dict(values[name]) if nested else values[name]
         return cls(**arguments)
+
+
+@functools.cache
+def _hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def _settings_class(hint: Any) -> type[Settings] | None:

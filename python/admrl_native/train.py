@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import pathlib
 import signal
 import sys
+import threading
 import types
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
 from .settings import SettingError
@@ -25,9 +27,9 @@ class _Terminated(KeyboardInterrupt):
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status: 0, 2 (usage), 130 (Ctrl-C) or 143 (SIGTERM)."""
     path: list[pathlib.Path] = []
-    before = signal.signal(signal.SIGTERM, _terminate)
     try:
-        return _main(argv, path)
+        with _interruptible():
+            return _main(argv, path)
     except SettingError as error:
         named = f"{_flag(error.name)}: " if error.name else ""
         print(f"admrl train: error: {named}{_in_one_line(error.problem)}", file=sys.stderr)
@@ -38,8 +40,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             print(f"; go on with: admrl train --resume {path[0]}", file=sys.stderr, end="")
         print(file=sys.stderr, flush=True)
         return _TERMINATED if isinstance(interrupt, _Terminated) else _INTERRUPTED
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _main(argv: Sequence[str] | None, path: list[pathlib.Path]) -> int:
@@ -233,6 +233,21 @@ def _flag(name: str) -> str:
 
 def _in_one_line(text: str) -> str:
     return " ".join(text.split())
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM raise in the main thread, even where a shell script had SIGINT ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _terminate}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _terminate(signal_number: int, frame: types.FrameType | None) -> None:

@@ -24,9 +24,7 @@ ADVANTAGE = AdvantageSettings()
 def samples():
     """Three batches of trajectories with ragged episodes and a small policy."""
     generator = torch.Generator().manual_seed(0)
-    networks = NetworkSettings(
-        policy_hidden=(4,), dynamics_hidden=(16,), dynamics_initial_std=0.3
-    )
+    networks = NetworkSettings(policy_hidden=(4,), dynamics_hidden=(16,), dynamics_initial_std=0.3)
     dynamics = Dynamics(11, 3, networks, 100.0, generator)
     starts = torch.randn(40, 11, generator=generator) * 0.05
     starts[:, 0] += 1.25

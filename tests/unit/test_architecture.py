@@ -37,6 +37,7 @@ NATIVE = {
     "families/native.py",
     "sampling/real.py",
     "training/advantage.py",
+    "training/value_fit.py",
 }
 
 # Learning code computes: files, clocks and the command line belong to `runs` and the commands.

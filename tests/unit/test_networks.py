@@ -13,12 +13,12 @@ def make_policy(seed: int = 0) -> GaussianPolicy:
 
 
 def test_initialisation_is_normalised_columns():
-    first, second, last = [m.weight for m in make_policy().mean.layers]
+    first, second, last = [w for w, _ in make_policy().mean.weights_and_biases()]
     # float32 norms
     torch.testing.assert_close(first.norm(dim=1), torch.ones(32))
     torch.testing.assert_close(second.norm(dim=1), torch.ones(32))
     torch.testing.assert_close(last.norm(dim=1), torch.full((3,), 0.01))
-    assert all((m.bias == 0).all() for m in make_policy().mean.layers)
+    assert all((b == 0).all() for _, b in make_policy().mean.weights_and_biases())
     assert torch.equal(make_policy().log_std, torch.zeros(3))
 
 
@@ -48,7 +48,7 @@ def test_a_copied_policy_keeps_its_normaliser():
 def test_truncated_normal_initialisation():
     settings = NetworkSettings(dynamics_hidden=(300, 200), dynamics_initial_std=1e-3)
     model = Dynamics(5, 2, settings, 100.0, torch.Generator().manual_seed(0))
-    weight = model.net.layers[1].weight
+    weight = model.net.weights_and_biases()[1][0]
     assert weight.abs().max() <= 2e-3
     # A normal cut at two standard deviations has 0.8796 of the standard deviation.
     assert abs(weight.std().item() / 0.8796e-3 - 1) < 0.02  # 60 000 draws: about 0.3 % spread

@@ -30,7 +30,9 @@ def test_samplers_cover_the_box():
     assert uniform.abs().max() <= 1
     assert (uniform.mean(0).abs() < 0.06).all()  # 4.6 standard errors
     assert ((uniform.std(0) - 3**-0.5).abs() < 0.03).all()
-    gaussian = torch.stack([gaussian_task(2, SETTINGS, derive_generator(1, i)) for i in range(2000)])
+    gaussian = torch.stack(
+        [gaussian_task(2, SETTINGS, derive_generator(1, i)) for i in range(2000)]
+    )
     on_boundary = (gaussian.abs() == 1).double().mean()
     assert abs(on_boundary - 0.3173) < 0.04  # P(|z| > 1); 5.5 standard errors
 

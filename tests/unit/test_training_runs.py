@@ -4,10 +4,10 @@ import math
 
 import pytest
 import torch
-from toy import SETTINGS, Memory, make_trainer
 
 from admrl_native.algorithms.admrl import METHODS
 from admrl_native.families.catalogue import FAMILIES
+from toy import SETTINGS, Memory, make_trainer
 
 
 @pytest.mark.parametrize("method", METHODS)

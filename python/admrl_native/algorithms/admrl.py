@@ -163,7 +163,10 @@ class MetaTrainer:
         stage, schedule = progress.slbo_stages, self.settings.schedule
         name = f"slbo {stage + 1}/{self._num_slbo_stages()}"
         self.observer.phase(name, task=self.task, steps=schedule.n_inner)
-        for purpose, count in (("train", schedule.n_collect), ("validation", schedule.n_validation)):
+        for purpose, count in (
+            ("train", schedule.n_collect),
+            ("validation", schedule.n_validation),
+        ):
             transitions = self.workshop.collect(
                 progress.agent.policy,
                 self.psi,

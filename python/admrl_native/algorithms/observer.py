@@ -15,7 +15,7 @@ class Observer(Protocol):
     """
 
     def phase(self, name: str, *, task: int, steps: int) -> None:
-        """A phase begins: "random-policy", "zero-shot", "collect", "slbo", "evaluate", "task-gradient".
+        """A phase begins: "random-policy", "zero-shot", "slbo STAGE/STAGES", "task-gradient".
 
         Args:
             name: the phase.

@@ -40,10 +40,14 @@ class TaskSelectionSettings(Settings):
     """Source: Algorithm 1 line 12; Appendix C. Everything happens in normalised coordinates u."""
 
     step_size: float = setting(
-        4.0, "α of the ascent on ψ; unit: u per (gap per time step per u), as the authors", minimum=0
+        4.0,
+        "α of the ascent on ψ; unit: u per (gap per time step per u), as the authors",
+        minimum=0,
     )
     first_u: float = setting(0.3, "every coordinate of the first task, in u", minimum=-1, maximum=1)
-    gaussian_std: float = setting(1.0, "standard deviation of mb-gauss, in u; clipped to the box", above=0)
+    gaussian_std: float = setting(
+        1.0, "standard deviation of mb-gauss, in u; clipped to the box", above=0
+    )
 
 
 @dataclasses.dataclass(frozen=True)

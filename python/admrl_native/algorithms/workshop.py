@@ -1,4 +1,4 @@
-"""The tools that Algorithm 1 works with: real environments, the model, agents, and the sample count."""
+"""What Algorithm 1 works with: real environments, models, agents, and the sample count."""
 
 from __future__ import annotations
 
@@ -134,9 +134,7 @@ class Workshop:
         finite = torch.isfinite(rows["next_obs"]).all(1)
         return {name: x[finite].contiguous() for name, x in rows.items()}
 
-    def real_returns(
-        self, policy: GaussianPolicy, psi: Tensor, episodes: int, seed: int
-    ) -> Tensor:
+    def real_returns(self, policy: GaussianPolicy, psi: Tensor, episodes: int, seed: int) -> Tensor:
         """Undiscounted returns (episodes,) of the stochastic policy in the real environment."""
         horizon = self.settings.physics.horizon
         environment = self.environment(episodes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import torch
 from torch import Tensor, nn
@@ -56,7 +57,8 @@ class Dynamics(nn.Module):
         """
         target = self.differences(next_obs - obs)
         error = self.normalised_difference(obs, actions) - target
-        return torch.linalg.vector_norm(error, dim=-1).mean() / error.shape[-1] ** 0.5
+        norms: Tensor = torch.linalg.vector_norm(error, dim=-1)
+        return norms.mean() / math.sqrt(error.shape[-1])
 
     def forward(self, obs: Tensor, actions: Tensor) -> Tensor:
         """Predicted next states (M, D) of obs (M, D) and actions (M, A)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 
 import torch
@@ -30,16 +31,19 @@ class Mlp(nn.Module):
     ) -> None:
         super().__init__()
         self.activation = {"tanh": torch.tanh, "relu": torch.relu}[activation]
-        self.layers = nn.ModuleList(
-            nn.Linear(i, o) for i, o in zip(sizes[:-1], sizes[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(i, o) for i, o in itertools.pairwise(sizes))
         with torch.no_grad():
-            for layer in self.layers:
-                initialise(layer.weight, generator)
-                layer.bias.zero_()
+            for weight, bias in self.weights_and_biases():
+                initialise(weight, generator)
+                bias.zero_()
 
     def forward(self, x: Tensor) -> Tensor:
-        return mlp_forward([(m.weight, m.bias) for m in self.layers], self.activation, x)
+        return mlp_forward(self.weights_and_biases(), self.activation, x)
+
+    def weights_and_biases(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
+        """(weight (out, in), bias (out,)) of each layer, from first to last."""
+        parameters = list(self.parameters())
+        return list(zip(parameters[::2], parameters[1::2], strict=True))
 
 
 def mlp_forward(

@@ -30,7 +30,7 @@ class GaussianPolicy(nn.Module):
         sizes = (obs_dim, *settings.policy_hidden, act_dim)
         self.mean = Mlp(sizes, "tanh", normalised_columns(), generator)
         with torch.no_grad():
-            self.mean.layers[-1].weight *= settings.policy_output_scale
+            self.mean.weights_and_biases()[-1][0].mul_(settings.policy_output_scale)
         self.log_std = nn.Parameter(torch.full((act_dim,), settings.initial_log_std))
         self.normaliser = Normaliser(obs_dim)
 
@@ -60,16 +60,20 @@ class GaussianPolicy(nn.Module):
     @torch.no_grad()
     def set_params(self, params: Tensor) -> None:
         """Writes θ from one vector (P,)."""
-        pieces = params.split([p.numel() for p in self._ordered_params()])
+        pieces = torch.split(params, [p.numel() for p in self._ordered_params()])
         for p, piece in zip(self._ordered_params(), pieces, strict=True):
             p.copy_(piece.view_as(p))
 
+    def split_params(self, params: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+        """Views of a vector (P,) in the shapes of θ: (weight, bias) of each layer, log_std."""
+        pieces = torch.split(params, [p.numel() for p in self._ordered_params()])
+        shaped = [v.view_as(p) for v, p in zip(pieces, self._ordered_params(), strict=True)]
+        return list(zip(shaped[:-1:2], shaped[1:-1:2], strict=True)), shaped[-1]
+
     def mean_and_log_std(self, params: Tensor, normalised_obs: Tensor) -> tuple[Tensor, Tensor]:
         """μ (M, A) and log_std (A,) as a pure function of θ (P,), for functional derivatives."""
-        pieces = params.split([p.numel() for p in self._ordered_params()])
-        shaped = [v.view_as(p) for v, p in zip(pieces, self._ordered_params(), strict=True)]
-        layers = list(zip(shaped[:-1:2], shaped[1:-1:2], strict=True))
-        return mlp_forward(layers, torch.tanh, normalised_obs), shaped[-1]
+        layers, log_std = self.split_params(params)
+        return mlp_forward(layers, torch.tanh, normalised_obs), log_std
 
 
 def gaussian_log_prob(actions: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:

@@ -20,9 +20,7 @@ class ValueFunction(nn.Module):
     shift: Tensor
     scale: Tensor
 
-    def __init__(
-        self, obs_dim: int, settings: NetworkSettings, generator: torch.Generator
-    ) -> None:
+    def __init__(self, obs_dim: int, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__()
         sizes = (obs_dim, *settings.value_hidden, 1)
         self.net = Mlp(sizes, "tanh", normalised_columns(), generator)
@@ -41,8 +39,8 @@ class ValueFunction(nn.Module):
 
         Source: van Hasselt et al. 2016 (PopArt), Section 2.
         """
-        last = self.net.layers[-1]
-        last.weight.mul_(self.scale / scale)
-        last.bias.copy_((self.scale * last.bias + self.shift - shift) / scale)
+        weight, bias = self.net.weights_and_biases()[-1]
+        weight.mul_(self.scale / scale)
+        bias.copy_((self.scale * bias + self.shift - shift) / scale)
         self.shift.copy_(shift)
         self.scale.copy_(scale)

@@ -174,43 +174,33 @@ def available_cpus() -> int:
     return os.cpu_count() or 1
 
 
-def check_task(name: str, psi: Sequence[float], family: Family) -> tuple[float, ...]:
-    """A task as K floats, if it lies in the family's box Ψ.
+def check_task(
+    name: str, psi: Sequence[float], family: Family, *, inside: bool = True
+) -> tuple[float, ...]:
+    """A task as K floats.
+
+    Args:
+        name: what the caller calls it, for the error message.
+        psi: (K,) the task.
+        family: whose task.
+        inside: whether it must lie in the box Ψ.
 
     Raises:
-        SettingError: wrong number of values, not finite, or outside Ψ.
-    """
-    values = check_task_dim(name, psi, family)
-    if not all(
-        a <= v <= b for v, a, b in zip(values, family.task_low, family.task_high, strict=True)
-    ):
-        got = " ".join(f"{v:g}" for v in values)
-        raise SettingError(name, f"expected a task in {_box(family)} ({family.name}), got {got}")
-    return values
-
-
-def check_task_dim(name: str, psi: Sequence[float], family: Family) -> tuple[float, ...]:
-    """A task as K finite floats, inside Ψ or not.
-
-    Raises:
-        SettingError: wrong number of values, or not finite.
+        SettingError: wrong number of values, one that is not finite, or one outside Ψ.
     """
     values = tuple(float(x) for x in psi)
-    if len(values) != family.task_dim or not all(map(math.isfinite, values)):
-        got = " ".join(f"{v:g}" for v in values)
+    if len(values) != family.task_dim:
+        names = ", ".join(family.task_names)
         raise SettingError(
-            name,
-            f"expected {family.task_dim} finite numbers in {_box(family)} ({family.name}), "
-            f"got {len(values)}: {got}",
+            name, f"expected K={family.task_dim} numbers ({names}), got {len(values)}"
         )
+    box = zip(family.task_names, values, family.task_low, family.task_high, strict=True)
+    for dimension, value, low, high in box:
+        if inside and not low <= value <= high:
+            raise SettingError(name, f"expected {dimension} in [{low:g}, {high:g}], got {value:g}")
+        if not math.isfinite(value):
+            raise SettingError(name, f"expected a finite {dimension}, got {value:g}")
     return values
-
-
-def _box(family: Family) -> str:
-    sides = [f"[{a:g}, {b:g}]" for a, b in zip(family.task_low, family.task_high, strict=True)]
-    return (
-        f"{sides[0]}^{len(sides)}" if len(sides) > 3 and len(set(sides)) == 1 else " x ".join(sides)
-    )
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

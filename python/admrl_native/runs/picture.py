@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +15,10 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours: told apart with any colour vision.
 _BLUE, _ORANGE, _GREEN, _RED, _GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
+
+_METHODS = {"admrl": "AdMRL", "mb-unif": "MB-Unif", "mb-gauss": "MB-Gauss"}
+
+_UNITS = {"velocity": " (m/s)", "height": " (m)"}
 
 _STYLE: Any = {
     "font.family": "DejaVu Sans",
@@ -47,16 +53,18 @@ def draw(summary: Summary, path: pathlib.Path) -> None:
         figure = Figure(figsize=(13.5, 9), layout="constrained")
         FigureCanvasAgg(figure)
         left, right = figure.subfigures(1, 2, width_ratios=(5, 7), squeeze=False)[0]
-        tasks, returns = left.subplots(2, 1, height_ratios=(5, 4))
+        above, below = left.subfigures(2, 1, height_ratios=(5, 4), squeeze=False)[:, 0]
+        tasks, returns = above.subplots(), below.subplots()
         curves, losses, kl = right.subplots(3, 1, height_ratios=(5, 3, 2), sharex=True)
         c = summary.config
         figure.suptitle(
-            f"{c.method} on {c.family.name}   ({c.preset} preset, seed {c.seed}, "
+            f"{_METHODS.get(c.method, c.method)} on {c.family.name}   "
+            f"({c.preset} preset, seed {c.seed}, "
             f"{summary.real_samples:,} real samples)",
             fontsize=14,
             fontweight="bold",
         )
-        _draw_tasks(left, tasks, summary)
+        _draw_tasks(above, tasks, summary)
         _draw_returns(returns, summary)
         _draw_curves(curves, summary)
         _draw_losses(losses, summary)
@@ -85,37 +93,38 @@ def _draw_tasks(figure: Any, axes: Axes, summary: Summary) -> None:
         axes.set_ylabel("task")
         figure.colorbar(image, ax=axes, label="task parameter, −1 to 1 in Ψ", shrink=0.9)
         return
-    x, y = ([t.psi[k] for t in summary.tasks] for k in (0, 1))
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colors import Normalize
+
+    places = _places(summary)
     if family.task_dim == 3:
-        colour, label = [t.psi[2] for t in summary.tasks], names[2]
-        limits: tuple[float | None, float | None] = (family.task_low[2], family.task_high[2])
+        values: list[float | None] = [t.psi[2] for t in summary.tasks]
+        label, limits = names[2], (family.task_low[2], family.task_high[2])
     else:
-        gains = [(t.slbo, t.zero_shot) for t in summary.tasks]
-        colour = [a - b if a is not None and b is not None else 0.0 for a, b in gains]
-        label, limits = "gain of return from zero-shot to SLBO", (None, None)
-    for i in range(len(x) - 1):
-        axes.annotate(
-            "",
-            xy=(x[i + 1], y[i + 1]),
-            xytext=(x[i], y[i]),
-            arrowprops={
-                "arrowstyle": "-|>",
-                "color": _GREY,
-                "shrinkA": 10,
-                "shrinkB": 10,
-                "connectionstyle": "arc3,rad=0.12",
-            },
-        )
-    points = axes.scatter(
-        x, y, c=colour, s=330, cmap="viridis", vmin=limits[0], vmax=limits[1],
-        edgecolors="white", linewidths=1.5, zorder=3, clip_on=False,
-    )  # fmt: skip
-    for t, a, b, shade in zip(summary.tasks, x, y, colour, strict=True):
+        gains = ((t.slbo, t.zero_shot) for t in summary.tasks)
+        values = [a - b if a is not None and b is not None else None for a, b in gains]
+        known = [v for v in values if v is not None] or [0.0]
+        label, limits = "gain of return from zero-shot to SLBO", (min(known), max(known))
+    scale: Any = ScalarMappable(Normalize(*limits), cmap="viridis")
+    for begin, end in itertools.pairwise(places):
+        arrow = {
+            "arrowstyle": "-|>",
+            "color": _GREY,
+            "shrinkA": 10,
+            "shrinkB": 10,
+            "connectionstyle": "arc3,rad=0.12",
+        }
+        axes.annotate("", xy=end, xytext=begin, arrowprops=arrow)
+    for t, (x, y), value in zip(summary.tasks, places, values, strict=True):
+        colour = "#BBBBBB" if value is None else scale.to_rgba(value)
         # White on the dark half of the scale, black on the light half.
-        low_shade, high_shade = points.get_clim()
-        dark = shade < low_shade + 0.6 * (high_shade - low_shade)
+        dark = value is not None and value < limits[0] + 0.6 * (limits[1] - limits[0])
+        axes.scatter(
+            [x], [y], color=[colour], s=330, edgecolors="white", linewidths=1.5, zorder=3,
+            clip_on=False,
+        )  # fmt: skip
         axes.text(
-            a, b, str(t.task + 1), ha="center", va="center", zorder=4, fontsize=9,
+            x, y, str(t.task + 1), ha="center", va="center", zorder=4, fontsize=9,
             fontweight="bold", color="white" if dark else "black",
         )  # fmt: skip
     low, high = family.task_low, family.task_high
@@ -130,14 +139,27 @@ def _draw_tasks(figure: Any, axes: Axes, summary: Summary) -> None:
     )
     axes.set_xlabel(names[0])
     axes.set_ylabel(names[1])
-    figure.colorbar(points, ax=axes, label=label, shrink=0.9)
+    figure.colorbar(scale, ax=axes, label=label, shrink=0.9)
+
+
+def _places(summary: Summary) -> list[tuple[float, float]]:
+    """Where to draw every task; tasks that coincide are put side by side."""
+    low, high = summary.config.family.task_low, summary.config.family.task_high
+    centre, half = ([f * (high[k] + s * low[k]) for k in (0, 1)] for f, s in ((0.5, 1), (0.5, -1)))
+    placed: list[tuple[float, float]] = []
+    for task in summary.tasks:
+        u = [(task.psi[k] - centre[k]) / half[k] for k in (0, 1)]
+        while any(math.hypot(u[0] - a, u[1] - b) < 0.09 for a, b in placed):
+            u[0] += -0.1 if u[0] > 0 else 0.1
+        placed.append((u[0], u[1]))
+    return [(centre[0] + a * half[0], centre[1] + b * half[1]) for a, b in placed]
 
 
 def _draw_returns(axes: Axes, summary: Summary) -> None:
     """Per task: a random policy, zero-shot, after SLBO."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.set_title("What was learned, task by task")
+    axes.set_title("Return by task")
     numbers = [t.task + 1 for t in summary.tasks]
     parts: tuple[tuple[str, list[float | None], str, str], ...] = (
         ("random policy", [t.random for t in summary.tasks], _GREY, "s"),
@@ -160,17 +182,21 @@ def _draw_returns(axes: Axes, summary: Summary) -> None:
 
 def _draw_curves(axes: Axes, summary: Summary) -> None:
     """Returns over the whole run; x: virtual iterations."""
-    axes.set_title("Return during training")
+    axes.set_title("Return")
     positions = _positions(summary.records)
     virtual = [
         (x, r["virtual_return"])
         for x, r in positions
         if r["event"] == "virtual-iteration" and r.get("virtual_return") is not None
     ]
-    axes.plot(*_columns(virtual), color=_GREEN, linewidth=1.2, label="in the model")
+    spans = _spans(summary.records)
+    for i, (begin, end) in enumerate(spans.values()):  # every task has a policy of its own
+        part = [(x, y) for x, y in virtual if begin < x <= end]
+        label = "in the model" if i == 0 else None
+        axes.plot(*_columns(part), color=_GREEN, linewidth=1.2, label=label)
     for event, colour, marker, name in (
         ("zero-shot", _ORANGE, "o", "real, zero-shot"),
-        ("slbo-stage", _BLUE, "D", "real, after an SLBO stage"),
+        ("slbo-stage", _BLUE, "D", "real, after a stage of SLBO"),
     ):
         real = [
             (x, r["real_return"])
@@ -178,7 +204,6 @@ def _draw_curves(axes: Axes, summary: Summary) -> None:
             if r["event"] == event and r.get("real_return") is not None
         ]
         axes.scatter(*_columns(real), color=colour, marker=marker, s=36, label=name, zorder=3)
-    spans = _spans(summary.records)
     for i, (task, (begin, end)) in enumerate(spans.items()):
         random = next((t.random for t in summary.tasks if t.task == task), None)
         if random is not None:
@@ -187,6 +212,8 @@ def _draw_curves(axes: Axes, summary: Summary) -> None:
                 label="random policy" if i == 0 else None,
             )  # fmt: skip
     axes.set_ylabel("mean return of an episode")
+    bottom, top = axes.get_ylim()
+    axes.set_ylim(bottom - 0.06 * (top - bottom), top)  # room for the numbers of the tasks
     _mark_tasks(axes, spans, named=True)
     _legend(axes, 4)
 
@@ -217,8 +244,11 @@ def _draw_kl(axes: Axes, summary: Summary) -> None:
         for x, r in _positions(summary.records)
         if r["event"] == "virtual-iteration" and r.get("kl") is not None
     ]
-    axes.plot(*_columns(pairs), color=_BLUE, linewidth=1)
-    axes.set_ylabel("KL divergence\nof an update (nats)")
+    axes.plot(*_columns(pairs), color=_BLUE, linewidth=1, label="last update of an iteration")
+    max_kl = summary.config.training.trpo.max_kl
+    axes.axhline(max_kl, color=_GREY, linestyle="--", linewidth=1, label="trust region")
+    axes.set_ylabel("KL divergence\n(nats)")
+    _legend(axes, 2)
     axes.set_xlabel("virtual iterations")
     axes.set_ylim(bottom=0)
     _mark_tasks(axes, _spans(summary.records))
@@ -230,11 +260,13 @@ def _mark_tasks(axes: Axes, spans: Mapping[int, tuple[int, int]], *, named: bool
             axes.axvspan(begin, end, color="#F3F3F3", zorder=0, linewidth=0)
         if named:
             axes.text(
-                (begin + end) / 2, 0.02, f"{task + 1}", transform=axes.get_xaxis_transform(),
+                (begin + end) / 2, 0.015, f"task {task + 1}" if task == 0 else f"{task + 1}",
+                transform=axes.get_xaxis_transform(),
                 ha="center", fontsize=9, color="#555555",
             )  # fmt: skip
     if spans:
-        axes.set_xlim(0, max(1, max(end for _, end in spans.values())))
+        last = max(1, *(end for _, end in spans.values()))
+        axes.set_xlim(0, 1.015 * last)
 
 
 def _legend(axes: Axes, columns: int) -> None:
@@ -271,4 +303,6 @@ def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[fl
 
 
 def _task_names(summary: Summary) -> list[str]:
-    return [str(name) for name in summary.config.family.task_names]
+    """The names of the task dimensions, with SI units for velocities and heights."""
+    names = summary.config.family.task_names
+    return [name + _UNITS.get(name.split()[-1], "") for name in names]

@@ -40,13 +40,11 @@ class Replay:
 
     def sample(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """obs, actions, next_obs of `size` transitions drawn with replacement."""
-        index = torch.randint(
-            self._size, (size,), generator=generator, device=self._rows.device
-        )
-        obs, actions, next_obs = self._rows[index].split(self._splits, dim=1)
+        index = torch.randint(self._size, (size,), generator=generator, device=self._rows.device)
+        obs, actions, next_obs = torch.split(self._rows[index], self._splits, dim=1)
         return obs, actions, next_obs
 
     def all(self) -> tuple[Tensor, Tensor, Tensor]:
         """Views of every transition, in the order they came."""
-        obs, actions, next_obs = self._rows[: self._size].split(self._splits, dim=1)
+        obs, actions, next_obs = torch.split(self._rows[: self._size], self._splits, dim=1)
         return obs, actions, next_obs

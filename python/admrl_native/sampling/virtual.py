@@ -46,9 +46,7 @@ def virtual_rollout(
     device = start_states.device
     n, t, obs_dim, act_dim = num_envs, num_steps, start_states.shape[1], policy.log_std.numel()
     noise = torch.randn((t, n, act_dim), generator=generator, device=device)
-    starts = torch.randint(
-        start_states.shape[0], (t + 1, n), generator=generator, device=device
-    )
+    starts = torch.randint(start_states.shape[0], (t + 1, n), generator=generator, device=device)
     mean_action = _folded_policy(policy)
     predict = _folded_dynamics(dynamics)
     std = policy.log_std.exp()
@@ -96,8 +94,8 @@ def virtual_rollout(
 
 def _folded_policy(policy: GaussianPolicy) -> Callable[[Tensor], Tensor]:
     """The policy's mean with the normaliser folded into the first layer."""
-    (w, b), *rest = [(m.weight, m.bias) for m in policy.mean.layers]
-    w, b = _fold_normaliser(w, b, policy.normaliser.mean, policy.normaliser.std)
+    (first, bias), *rest = policy.mean.weights_and_biases()
+    w, b = _fold_normaliser(first, bias, policy.normaliser.mean, policy.normaliser.std)
     layers = [(v.t().contiguous(), c) for v, c in [(w, b), *rest]]
 
     def mean_action(state: Tensor) -> Tensor:
@@ -112,7 +110,7 @@ def _folded_policy(policy: GaussianPolicy) -> Callable[[Tensor], Tensor]:
 def _folded_dynamics(dynamics: Dynamics) -> Callable[[Tensor, Tensor], Tensor]:
     """The model's step with all normalisations folded into the first and the last layer."""
     obs_dim = dynamics.states.mean.numel()
-    first, *hidden, last = [(m.weight, m.bias) for m in dynamics.net.layers]
+    first, *hidden, last = dynamics.net.weights_and_biases()
     w_state, b_first = _fold_normaliser(
         first[0][:, :obs_dim], first[1], dynamics.states.mean, dynamics.states.std
     )

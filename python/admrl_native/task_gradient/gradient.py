@@ -130,7 +130,9 @@ def task_gradient(
     )
 
 
-def _solve(hessian: HessianProduct, b: Tensor, settings: TaskGradientSettings) -> SolveResult[Tensor]:
+def _solve(
+    hessian: HessianProduct, b: Tensor, settings: TaskGradientSettings
+) -> SolveResult[Tensor]:
     """x of (HᵀH/P + damping · I) x = Hᵀ b/P, the authors' system: min ‖H x − b‖² + P damping ‖x‖².
 
     `cg` shifts H itself, by the root of what is added to HᵀH.
@@ -167,9 +169,7 @@ def _mixed_weights(t: Trajectories, horizon: int, advantage: AdvantageSettings) 
     return scaled.flatten(0, 1)
 
 
-def _mean_reward_gradient(
-    t: Trajectories, horizon: int, advantage: AdvantageSettings
-) -> Tensor:
+def _mean_reward_gradient(t: Trajectories, horizon: int, advantage: AdvantageSettings) -> Tensor:
     """∂η*/∂ψ over the horizon (Eq. 3), (K,) float64."""
     discounted = t.discounts(advantage.gamma).unsqueeze(-1) * t.reward_grads.double()
     return (discounted.sum((0, 1)) / (t.num_episodes() * horizon)).cpu()

@@ -5,6 +5,8 @@ Write G [M, P] for the matrix whose row t is ∇log π_θ(a_t|s_t). No product f
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
@@ -39,11 +41,11 @@ class ScoreProducts:
 
         self.params = policy.get_params().to(dtype)
         self.log_probs = log_probs
-        _, self._vjp = torch.func.vjp(log_probs, self.params)
+        self._vjp: Callable[[Tensor], tuple[Tensor]] = torch.func.vjp(log_probs, self.params)[1]
 
     def jvp(self, x: Tensor) -> Tensor:
         """G x: ∇log π_t · x for every sample, (M,), of a direction x (P,)."""
-        _, product = torch.func.jvp(self.log_probs, (self.params,), (x.to(self.params),))
+        product: Tensor = torch.func.jvp(self.log_probs, (self.params,), (x.to(self.params),))[1]
         return product
 
     def vjp(self, weights: Tensor) -> Tensor:
@@ -56,7 +58,8 @@ class ScoreProducts:
         weights = weights.to(self.params)
 
         def weighted_gradient(theta: Tensor) -> Tensor:
-            return torch.func.grad(lambda p: weights @ self.log_probs(p))(theta)
+            gradient: Tensor = torch.func.grad(lambda p: weights @ self.log_probs(p))(theta)
+            return gradient
 
-        _, product = torch.func.jvp(weighted_gradient, (self.params,), (x.to(self.params),))
+        product: Tensor = torch.func.jvp(weighted_gradient, (self.params,), (x.to(self.params),))[1]
         return product

@@ -27,6 +27,6 @@ class TaskGradientSettings(Settings):
     real_samples: int = setting(10_000, "real samples for each of the two policies", minimum=1)
     model: str = setting(
         "zero-shot",
-        "model of H and M: the one at the end of zero-shot adaptation, or the latest, as the authors ran it",
+        "model of H and M: that at the end of zero-shot adaptation, or the latest (the authors')",
         choices=("zero-shot", "latest"),
     )

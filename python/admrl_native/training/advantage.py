@@ -5,6 +5,8 @@ The recursions are native (core/advantage); these functions choose what goes in.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -53,5 +55,5 @@ def reward_grad_advantages(trajectories: Trajectories, settings: AdvantageSettin
     return torch.from_numpy(result).to(t.rewards.device)
 
 
-def _numpy(x: Tensor) -> object:
+def _numpy(x: Tensor) -> Any:
     return x.detach().cpu().contiguous().numpy()

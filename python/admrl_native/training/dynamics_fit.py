@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from ..networks.dynamics import Dynamics
 from ..sampling.replay import Replay
@@ -33,12 +33,12 @@ class DynamicsFit:
             The mean loss over the steps.
         """
         settings = self.settings
-        weights = list(self.dynamics.net.parameters())
+        weights: list[Tensor] = list(self.dynamics.net.parameters())
         loss_sum = torch.zeros((), device=weights[0].device)
         for _ in range(steps):
             loss = self.dynamics.loss(*replay.sample(settings.batch_size, generator))
             self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             gradients = [w.grad for w in weights if w.grad is not None]
             with torch.no_grad():
                 torch._foreach_add_(gradients, weights, alpha=settings.weight_decay)
@@ -51,7 +51,7 @@ class DynamicsFit:
     def validation_loss(self, replay: Replay, batch_size: int = 10_000) -> float:
         """The model's loss on all held-out transitions."""
         total = 0.0
-        columns = [c.split(batch_size) for c in replay.all()]
+        columns = [torch.split(c, batch_size) for c in replay.all()]
         for obs, actions, next_obs in zip(*columns, strict=True):
             total += self.dynamics.loss(obs, actions, next_obs).item() * len(obs)
         return total / len(replay)

@@ -36,9 +36,9 @@ class ModelLearner:
     ) -> None:
         self._arguments = (obs_dim, act_dim, networks, settings)
         self._device = device
-        self.dynamics = Dynamics(
-            obs_dim, act_dim, networks, settings.state_clip, generator
-        ).to(device)
+        self.dynamics = Dynamics(obs_dim, act_dim, networks, settings.state_clip, generator).to(
+            device
+        )
         self.fit = DynamicsFit(self.dynamics, settings)
         self.replays = {
             purpose: Replay(obs_dim, act_dim, device) for purpose in ("train", "validation")
@@ -60,9 +60,7 @@ class ModelLearner:
         if with_data:
             for purpose, replay in self.replays.items():
                 obs, actions, next_obs = replay.all()
-                twin.replays[purpose].append(
-                    {"obs": obs, "actions": actions, "next_obs": next_obs}
-                )
+                twin.replays[purpose].append({"obs": obs, "actions": actions, "next_obs": next_obs})
         return twin
 
     def networks(self) -> dict[str, dict[str, Tensor]]:

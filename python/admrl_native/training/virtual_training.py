@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 
-import torch
 from torch import Tensor
 
 from ..families.torch_family import TorchFamily
@@ -13,11 +12,13 @@ from ..networks.dynamics import Dynamics
 from ..sampling.replay import Replay
 from ..sampling.virtual import virtual_rollout
 from ..seeding import derive_generator
-from .advantage import AdvantageSettings, advantages_and_returns
+from .advantage import advantages_and_returns
 from .agent import Agent
 from .dynamics_fit import DynamicsFit
-from .settings import TrpoSettings
+from .settings import AdvantageSettings, TrpoSettings
 from .trpo import trpo_update
+
+AfterIteration = Callable[[int, dict[str, float]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,7 +55,7 @@ def virtual_training(
     advantage: AdvantageSettings,
     *,
     seed: int,
-    after_iteration: Callable[[int, dict[str, float]], None] = lambda _i, _figures: None,
+    after_iteration: AfterIteration = lambda _iteration, _figures: None,
 ) -> int:
     """Trains the model on the data and the policy in the model, in turn; both are changed.
 
@@ -63,8 +64,8 @@ def virtual_training(
         start_states: real reset states (S, D) from which virtual rollouts begin.
         seed: of every random number used here.
         after_iteration: called with the iteration and its figures: model_loss, virtual_return
-            (mean undiscounted return of each environment's first episode in the last batch), episode_length, kl,
-            entropy, value_loss.
+            (mean undiscounted return of each environment's first episode in the last batch),
+            episode_length, kl, entropy, value_loss.
 
     Returns:
         The number of virtual samples drawn.
