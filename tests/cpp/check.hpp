@@ -3,6 +3,7 @@
 
 #include <cstdio>
 #include <cstdlib>
+#include <exception>
 #include <string>
 
 namespace admrl_test {
@@ -27,7 +28,17 @@ bool throws(F call, const std::string& part) {
   return false;
 }
 
-inline int result() { return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE; }
+// Runs the tests of a program and returns what its main returns.
+template <class F>
+int run(F tests) {
+  try {
+    tests();
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "failed: %s\n", e.what());
+    ++failures;
+  }
+  return failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
 
 }  // namespace admrl_test
 

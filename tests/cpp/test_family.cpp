@@ -115,10 +115,11 @@ void test_contradictions() {
 }  // namespace
 
 int main() {
-  test_abs_form();
-  test_linear_form();
-  test_termination();
-  test_not_finite();
-  test_contradictions();
-  return admrl_test::result();
+  return admrl_test::run([] {
+    test_abs_form();
+    test_linear_form();
+    test_termination();
+    test_not_finite();
+    test_contradictions();
+  });
 }

@@ -89,9 +89,10 @@ void test_steps() {
 }  // namespace
 
 int main() {
-  test_known_answers();
-  test_every_coordinate_counts();
-  test_distributions();
-  test_steps();
-  return admrl_test::result();
+  return admrl_test::run([] {
+    test_known_answers();
+    test_every_coordinate_counts();
+    test_distributions();
+    test_steps();
+  });
 }

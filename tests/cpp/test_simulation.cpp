@@ -141,9 +141,10 @@ void test_against_mj_step(int frame_skip) {
       actions[i] = 1.5F * std::sin(static_cast<float>(i) + 7.0F * static_cast<float>(t));
     }
     s.step(actions, kTask, out.steps());
+    const float* action_of_env = actions.data() + kEnv * kActDim;
     double cost = 0.0;
     for (int i = 0; i < kActDim; ++i) {
-      const double a = actions[static_cast<std::size_t>(kEnv * kActDim + i)];
+      const double a = action_of_env[i];
       d->ctrl[i] = a < -1.0 ? -1.0 : (a > 1.0 ? 1.0 : a);
       cost += d->ctrl[i] * d->ctrl[i];
     }
@@ -199,7 +200,7 @@ void test_rollout_bits() {
 }
 
 void test_poll_stops_a_rollout() {
-  struct Stop {};
+  struct Stop : std::exception {};
   Simulation s(ant(), options(4, 2));
   int polls = 0;
   bool stopped = false;
@@ -316,12 +317,13 @@ void test_bad_options() {
 }  // namespace
 
 int main() {
-  test_against_mj_step(1);
-  test_against_mj_step(5);
-  test_rollout_bits();
-  test_poll_stops_a_rollout();
-  test_failure_contract();
-  test_failure_in_a_rollout();
-  test_bad_options();
-  return admrl_test::result();
+  return admrl_test::run([] {
+    test_against_mj_step(1);
+    test_against_mj_step(5);
+    test_rollout_bits();
+    test_poll_stops_a_rollout();
+    test_failure_contract();
+    test_failure_in_a_rollout();
+    test_bad_options();
+  });
 }
