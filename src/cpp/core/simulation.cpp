@@ -70,9 +70,9 @@ void write_no_default_log() {
   mju_setLogConfig(config);
 }
 
-// The addresses by which the hand-over between MuJoCo's threads is announced. Two of them: with one,
-// an environment's work would seem ordered after all that was finished before it, and a race between
-// environments would go unseen.
+// The addresses by which the hand-over between MuJoCo's threads is announced. Two of them: with
+// one, an environment's work would seem ordered after all that was finished before it, and a race
+// between environments would go unseen.
 const char work_given = 0;
 const char work_done = 0;
 
