@@ -194,7 +194,7 @@ class Options:
         """Physics steps in each environment: a paper episode, or as many as a turn can afford."""
         if self.quick:
             return 20  # a multiple of every frame skip
-        return 200 if num_envs <= 100 else 60
+        return 200 if num_envs <= 100 else 40
 
 
 def parse(argv: Sequence[str] | None) -> tuple[Options, argparse.Namespace]:
@@ -207,8 +207,8 @@ def parse(argv: Sequence[str] | None) -> tuple[Options, argparse.Namespace]:
     parser.add_argument(
         "--async-limit",
         type=int,
-        default=256,
-        help="most processes for gymnasium's asynchronous environments (default 256)",
+        default=1024,
+        help="most processes, of 13 MB each, for gymnasium's Async (default 1024)",
     )
     arguments = parser.parse_args(argv)
     num_envs = arguments.num_envs or ([8] if arguments.quick else [50, 1024])

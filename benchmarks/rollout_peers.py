@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import multiprocessing
 import os
 import sys
 import tempfile
@@ -335,6 +336,10 @@ class Gymnasium:
         # Forked from a clean process: this one has threads.
         extra: dict[str, Any] = {}
         if mode == "async":
+            # The clean process imports once what every worker would import: this file's needs.
+            multiprocessing.set_forkserver_preload(
+                ["torch", "gymnasium.envs.mujoco", "admrl_native.sampling.real"]
+            )
             extra["vector_kwargs"] = {"context": "forkserver"}
         try:
             with quiet():
