@@ -24,10 +24,11 @@ class Contender:
 
     Attributes:
         name: how the table calls it.
-        work: units (steps, say) that one call of `run` does.
+        work: units (steps, say) that one call of `run` is asked for.
         run: what is timed.
         prepare: brings it to the same start before every call; not timed.
         close: releases what it holds.
+        done: units that the last call did, where that is not always `work`; not timed.
     """
 
     name: str
@@ -35,19 +36,20 @@ class Contender:
     run: Callable[[], object]
     prepare: Callable[[], object] = lambda: None
     close: Callable[[], object] = lambda: None
+    done: Callable[[], int] | None = None
 
 
 @dataclasses.dataclass(frozen=True)
 class Timing:
-    """Seconds of the repeats of one contender, in the order in which they ran."""
+    """The repeats of one contender, in the order in which they ran: units done and seconds."""
 
-    work: int
+    work: tuple[int, ...]
     seconds: tuple[float, ...]
 
     @property
     def rates(self) -> tuple[float, ...]:
         """Units a second, one per repeat."""
-        return tuple(self.work / s for s in self.seconds)
+        return tuple(w / s for w, s in zip(self.work, self.seconds, strict=True))
 
     @property
     def median(self) -> float:
@@ -74,6 +76,7 @@ def interleave(contenders: Sequence[Contender], repeats: int, warmup: int = 1) -
         for _ in range(warmup):
             contender.prepare()
             contender.run()
+    work: dict[str, list[int]] = {c.name: [] for c in contenders}
     seconds: dict[str, list[float]] = {c.name: [] for c in contenders}
     for repeat in range(repeats):
         shift = repeat % len(contenders)
@@ -82,7 +85,8 @@ def interleave(contenders: Sequence[Contender], repeats: int, warmup: int = 1) -
             start = time.perf_counter()
             contender.run()
             seconds[contender.name].append(time.perf_counter() - start)
-    return {c.name: Timing(c.work, tuple(seconds[c.name])) for c in contenders}
+            work[contender.name].append(contender.done() if contender.done else contender.work)
+    return {c.name: Timing(tuple(work[c.name]), tuple(seconds[c.name])) for c in contenders}
 
 
 def machine(packages: Sequence[str]) -> dict[str, Any]:

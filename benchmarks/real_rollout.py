@@ -1,8 +1,8 @@
 """How fast are real rollouts? Ours, closed loop, beside the limit and every alternative.
 
-Physics steps a second: 1 and 2 threads, 50 and 1024 environments, four robots. First it asserts that
-the contenders compute the same thing, then it times them in turns. `pip install '.[bench]'` installs
-the peers; one that is missing is named in the table.
+Physics steps a second: 1 and 2 threads, 50 and 1024 environments, four robots. First it asserts
+that the contenders compute the same thing, then it times them in turns. `pip install '.[bench]'`
+installs the peers; one that is missing is named below the tables.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 import common
+from admrl_native import build_info
 from common import Contender, Timing
 from rollout_peers import (
     ROBOTS,
@@ -50,7 +51,7 @@ SCALING_TOLERANCE = 0.05  # of the raw loop's gain from 1 to 2 threads
 
 
 def check_same(ours: Ours, batch: MuJoCoBatch, rollout: MuJoCoRollout) -> None:
-    """Asserts that ours, the raw loop, `mujoco.batch` and `mujoco.rollout` compute the same thing."""
+    """Asserts that ours, the raw loop, `mujoco.batch` and `mujoco.rollout` do the same work."""
     case, trajectories = ours.case, ours.rollout()
     after_rollout = ours.simulation.state()
     ours.replay()
@@ -226,7 +227,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Runs the benchmark; returns the exit code."""
     options, arguments = parse(argv)
     machine = common.machine(PACKAGES)
-    machine["kernels"] = native_build_info()
+    machine["build"] = build_info()
     for key, value in machine.items():
         print(f"{key}: {value}")
     missing: dict[str, str] = {}
@@ -272,13 +273,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         }
         common.write_json(arguments.json, figures)
     return 0
-
-
-def native_build_info() -> dict[str, Any]:
-    """What the native core was compiled with and which kernels it chose."""
-    from admrl_native._native import _core
-
-    return dict(_core.build_info())
 
 
 def yes_no(value: bool) -> str:

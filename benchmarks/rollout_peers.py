@@ -1,4 +1,4 @@
-"""The contenders of real_rollout.py: this package, MuJoCo's own Python interfaces, envpool, gymnasium.
+"""The contenders of real_rollout.py: ours, MuJoCo's Python interfaces, envpool, gymnasium.
 
 Each makes one `Contender` whose `run` advances N environments by T physics steps. All read the same
 XML with its margins as loaded, except envpool, which brings its own copy and its own MuJoCo.
@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
+import sys
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +28,7 @@ from common import Contender
 
 SEED = 1
 RESET_SEED = 2  # of the states that the Python loop resets to
+RESET_NOISE = 0.1  # as the families reset
 
 
 @dataclasses.dataclass(frozen=True)
@@ -132,7 +135,8 @@ class MuJoCo:
         self.ours = ours
         self.case = ours.case
         self.family = ours.case.family()
-        self.model = mujoco.MjModel.from_xml_path(os.fspath(self.family.model_path()))
+        with quiet():
+            self.model = mujoco.MjModel.from_xml_path(os.fspath(self.family.model_path()))
         low, high = self.model.actuator_ctrlrange.T
         self._middle, self._half = (low + high) / 2, (high - low) / 2
         self.start = ours.states(SEED)
@@ -194,7 +198,7 @@ class MuJoCoBatch(MuJoCo):
     def reset(self) -> None:
         """Every environment to the states that ours starts from."""
         self.batch.state[:] = self.start
-        torch.set_num_threads(self.case.threads)
+        torch.set_num_threads(1)  # the fastest choice for a network this small
 
     def step(self, actions: NDArray[np.float32]) -> NDArray[np.float32]:
         """One physics step; the next observation (N, D)."""
@@ -274,30 +278,52 @@ def envpool_contender(case: Case, frame_skip: int) -> Contender:
     """
     import envpool
 
-    pool = envpool.make(
-        case.robot.envpool,
-        "gymnasium",
-        num_envs=case.num_envs,
-        num_threads=case.threads,
-        frame_skip=frame_skip,
-        seed=SEED,
-    )
+    with quiet():
+        pool = envpool.make(
+            case.robot.envpool,
+            "gymnasium",
+            num_envs=case.num_envs,
+            num_threads=case.threads,
+            frame_skip=frame_skip,
+            reset_noise_scale=RESET_NOISE,
+            seed=SEED,
+        )
     steps = case.num_steps // frame_skip
     actions = _drawn_actions(case, steps, pool.action_space).astype(np.float64)
+    counter = _PhysicsSteps(case.num_envs, frame_skip)
 
     def run() -> None:
+        counter.begin()
         for action in actions:
-            pool.step(action)
+            counter.ends.append(pool.step(action)[2:4])
 
     name = f"envpool, frame skip {frame_skip}"
-    return Contender(name, steps * frame_skip * case.num_envs, run, pool.reset, pool.close)
+    work = steps * frame_skip * case.num_envs
+    return Contender(name, work, run, pool.reset, pool.close, counter.total)
+
+
+class _PhysicsSteps:
+    """Counts physics steps where the step after the end of an episode resets and steps nothing."""
+
+    def __init__(self, num_envs: int, frame_skip: int) -> None:
+        self._num_envs, self._frame_skip = num_envs, frame_skip
+        self.ends: list[tuple[NDArray[np.bool_], NDArray[np.bool_]]] = []
+
+    def begin(self) -> None:
+        """Forgets the last run."""
+        self.ends = []
+
+    def total(self) -> int:
+        """Physics steps since `begin`, all environments."""
+        resets = sum(int((done | truncated).sum()) for done, truncated in self.ends[:-1])
+        return (len(self.ends) * self._num_envs - resets) * self._frame_skip
 
 
 class Gymnasium:
     """gymnasium's vector environments, "sync" or "async", drawn actions, no policy.
 
-    The asynchronous one has a process for each environment; `threads` of a case is then the number of
-    processors that they and the caller may use.
+    The asynchronous one has a process for each environment; `threads` of a case is then the number
+    of processors that they and the caller may use.
 
     Raises:
         ImportError: what gymnasium's MuJoCo environments need is not installed.
@@ -307,16 +333,20 @@ class Gymnasium:
         import gymnasium
 
         # Forked from a clean process: this one has threads.
-        extra = {"vector_kwargs": {"context": "forkserver"}} if mode == "async" else {}
+        extra: dict[str, Any] = {}
+        if mode == "async":
+            extra["vector_kwargs"] = {"context": "forkserver"}
         try:
-            self.envs = gymnasium.make_vec(
-                case.robot.gymnasium,
-                num_envs=case.num_envs,
-                vectorization_mode=mode,
-                xml_file=os.fspath(case.family().model_path()),
-                frame_skip=case.robot.frame_skip,
-                **extra,
-            )
+            with quiet():
+                self.envs = gymnasium.make_vec(
+                    case.robot.gymnasium,
+                    num_envs=case.num_envs,
+                    vectorization_mode=mode,
+                    xml_file=os.fspath(case.family().model_path()),
+                    frame_skip=case.robot.frame_skip,
+                    reset_noise_scale=RESET_NOISE,
+                    **extra,
+                )
         except gymnasium.error.DependencyNotInstalled as error:
             raise ImportError(str(error)) from error
         self.mode = mode
@@ -332,13 +362,17 @@ class Gymnasium:
                 os.sched_setaffinity(pid, _processors(case.threads))
             self.envs.reset(seed=SEED)
 
+        counter = _PhysicsSteps(case.num_envs, case.robot.frame_skip)
+
         def run() -> None:
+            counter.begin()
             with _confined(case.threads) if self._workers else contextlib.nullcontext():
                 for action in actions:
-                    self.envs.step(action)
+                    counter.ends.append(self.envs.step(action)[2:4])
 
         work = steps * case.robot.frame_skip * case.num_envs
-        return Contender(f"gymnasium {self.mode.capitalize()}", work, run, prepare)
+        name = f"gymnasium {self.mode.capitalize()}"
+        return Contender(name, work, run, prepare, done=counter.total)
 
 
 def _drawn_actions(case: Case, steps: int, space: Any) -> NDArray[np.float32]:
@@ -351,6 +385,26 @@ def _drawn_actions(case: Case, steps: int, space: Any) -> NDArray[np.float32]:
 
 def _processors(threads: int) -> set[int]:
     return set(sorted(os.sched_getaffinity(os.getpid()))[:threads])
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Output and working directory elsewhere: MuJoCo warns once per load, in a file too."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = {fd: os.dup(fd) for fd in (1, 2)}
+    here = os.getcwd()
+    with tempfile.TemporaryDirectory() as elsewhere, open(os.devnull, "wb") as nowhere:
+        os.chdir(elsewhere)
+        for fd in saved:
+            os.dup2(nowhere.fileno(), fd)
+        try:
+            yield
+        finally:
+            os.chdir(here)
+            for fd, kept in saved.items():
+                os.dup2(kept, fd)
+                os.close(kept)
 
 
 @contextlib.contextmanager

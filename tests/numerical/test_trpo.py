@@ -2,6 +2,7 @@
 
 import torch
 
+from admrl_native.networks.linearisation import MlpLinearisation
 from admrl_native.networks.policy import GaussianPolicy
 from admrl_native.networks.settings import NetworkSettings
 from admrl_native.training.settings import TrpoSettings
@@ -58,7 +59,7 @@ def test_fisher_product_is_the_hessian_of_the_kl():
 
     hessian = torch.autograd.functional.hessian(kl, theta)
     v = torch.randn(theta.numel(), generator=generator)
-    product = _FisherProducts(policy.double(), theta, x)(v)
+    product = _FisherProducts(policy.double(), theta, x)(v.double())
     # float64 on both sides
     torch.testing.assert_close(product, hessian @ v.double(), rtol=1e-9, atol=1e-10)
 
@@ -79,3 +80,26 @@ def test_entropy_bonus_widens_the_policy():
     obs, actions = sample(policy, 100, torch.Generator().manual_seed(0))
     trpo_update(policy, obs, actions, torch.zeros(100), TrpoSettings(entropy_coefficient=1.0))
     assert (policy.log_std > 0).all()
+
+
+def test_linearisation_is_what_torch_func_says():
+    policy = GaussianPolicy(
+        4, 3, NetworkSettings(policy_hidden=(7, 5)), torch.Generator().manual_seed(0)
+    ).double()
+    generator = torch.Generator().manual_seed(1)
+    x = torch.randn(20, 4, generator=generator, dtype=torch.float64)
+    theta = policy.get_params()
+    v = torch.randn(theta.numel(), generator=generator, dtype=torch.float64)
+    w = torch.randn(20, 3, generator=generator, dtype=torch.float64)
+
+    def mean_of(p):
+        return policy.mean_and_log_std(p, x)[0]
+
+    output, jvp = torch.func.jvp(mean_of, (theta,), (v,))
+    vjp = torch.func.vjp(mean_of, theta)[1](w)[0]
+    linear = MlpLinearisation(policy.split_params(theta)[0], x)
+    flat = torch.cat([part.reshape(-1) for pair in linear.vjp(w) for part in pair])
+    # float64 on both sides
+    torch.testing.assert_close(linear.output, output, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(linear.jvp(policy.split_params(v)[0]), jvp, rtol=1e-12, atol=1e-13)
+    torch.testing.assert_close(flat, vjp[: flat.numel()], rtol=1e-12, atol=1e-13)

@@ -64,12 +64,16 @@ class GaussianPolicy(nn.Module):
         for p, piece in zip(self._ordered_params(), pieces, strict=True):
             p.copy_(piece.view_as(p))
 
-    def mean_and_log_std(self, params: Tensor, normalised_obs: Tensor) -> tuple[Tensor, Tensor]:
-        """μ (M, A) and log_std (A,) as a pure function of θ (P,), for functional derivatives."""
+    def split_params(self, params: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+        """Views of a vector (P,) in the shapes of θ: (weight, bias) of each layer, log_std."""
         pieces = torch.split(params, [p.numel() for p in self._ordered_params()])
         shaped = [v.view_as(p) for v, p in zip(pieces, self._ordered_params(), strict=True)]
-        layers = list(zip(shaped[:-1:2], shaped[1:-1:2], strict=True))
-        return mlp_forward(layers, torch.tanh, normalised_obs), shaped[-1]
+        return list(zip(shaped[:-1:2], shaped[1:-1:2], strict=True)), shaped[-1]
+
+    def mean_and_log_std(self, params: Tensor, normalised_obs: Tensor) -> tuple[Tensor, Tensor]:
+        """μ (M, A) and log_std (A,) as a pure function of θ (P,), for functional derivatives."""
+        layers, log_std = self.split_params(params)
+        return mlp_forward(layers, torch.tanh, normalised_obs), log_std
 
 
 def gaussian_log_prob(actions: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:

@@ -6,12 +6,12 @@ Source: Schulman et al. 2015, Appendix C, with the constants of the authors' cod
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
 from ..krylov import solve_symmetric
+from ..networks.linearisation import MlpLinearisation
 from ..networks.policy import GaussianPolicy, gaussian_log_prob
 from .settings import TrpoSettings
 
@@ -102,21 +102,16 @@ class _FisherProducts:
     """
 
     def __init__(self, policy: GaussianPolicy, params: Tensor, x: Tensor) -> None:
-        def mean_of(theta: Tensor) -> Tensor:
-            return policy.mean_and_log_std(theta, x)[0]
-
-        self._mean_of = mean_of
-        self._params = params
-        self._vjp: Callable[[Tensor], tuple[Tensor]] = torch.func.vjp(mean_of, params)[1]
-        self._act_dim = policy.log_std.numel()
-        self._precision = torch.exp(-2 * policy.log_std.detach()) / x.shape[0]
+        layers, log_std = policy.split_params(params)
+        self._policy = policy
+        self._mean = MlpLinearisation(layers, x)
+        self._precision = torch.exp(-2 * log_std) / x.shape[0]
 
     def __call__(self, v: Tensor) -> Tensor:
-        v = v.to(self._params)
-        mean_change = torch.func.jvp(self._mean_of, (self._params,), (v,))[1]
-        (product,) = self._vjp(mean_change * self._precision)
-        product[-self._act_dim :] += 2 * v[-self._act_dim :]
-        return product
+        layers, log_std = self._policy.split_params(v)
+        product = self._mean.vjp(self._mean.jvp(layers) * self._precision)
+        flat = [part.reshape(-1) for pair in product for part in pair]
+        return torch.cat([*flat, 2 * log_std])
 
 
 def _entropy(log_std: Tensor) -> Tensor:

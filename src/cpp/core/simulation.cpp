@@ -11,6 +11,7 @@
 
 #include "core/error.hpp"
 #include "core/random.hpp"
+#include "core/thread_sanitizer.hpp"
 
 namespace admrl {
 
@@ -69,6 +70,9 @@ void write_no_default_log() {
   mju_setLogConfig(config);
 }
 
+// The address by which the hand-over between MuJoCo's threads is announced.
+const char hand_over = 0;
+
 // The degree of freedom whose velocity is the rate of this entry of qpos; -1 for a quaternion's.
 int dof_of(const mjModel* m, int qpos) {
   for (int j = 0; j < static_cast<int>(m->njnt); ++j) {
@@ -91,7 +95,9 @@ struct Simulation::Piece {
 
   static void run(const mjModel* m, mjData* d, int env, void* arg) {
     const auto* p = static_cast<const Piece*>(arg);
+    tsan_acquire(&hand_over);
     p->work(p->context, m, d, env, p->first, p->last);
+    tsan_release(&hand_over);
   }
 };
 
@@ -291,6 +297,7 @@ void Simulation::set_controls(mjData* d, const float* action) const noexcept {
 void Simulation::advance(const mjModel* m, mjData* d, int env) noexcept {
   double* rates = rate_scratch_.data() + offset(env, num_rates());
   for (std::size_t k = 0; k < rates_.size(); ++k) rates[k] = d->qpos[rates_[k].qpos];
+  tsan_release(&hand_over);  // mj_step may not return
   for (int k = 0; k < options_.frame_skip; ++k) mj_step(m, d);
   ++steps_[index(env)];
 }
@@ -357,8 +364,10 @@ void Simulation::step(std::span<const float> actions, TaskParams psi, const Step
 }
 
 void Simulation::apply(std::span<const int> ids, Piece& piece, std::vector<Failure>& failures) {
+  tsan_release(&hand_over);
   const int failed =
       mjb_apply(batch_.get(), ids.data(), static_cast<int>(ids.size()), &Piece::run, &piece, 1);
+  tsan_acquire(&hand_over);
   if (failed == 0) return;
   const int* status = mjb_status(batch_.get());
   for (const int env : ids) {
