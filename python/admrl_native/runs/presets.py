@@ -24,7 +24,8 @@ PAPER: _Table = {
 
 # About a quarter of an hour on 2 cores; large enough to compare methods. Real samples are as many
 # as in the paper and model steps as many for each of them, because that is what makes the model
-# good enough (Ant2D needs all the 20 stages of the first task); networks and policy updates are fewer.
+# good enough (Ant2D needs all the 20 stages of the first task); networks and policy updates are
+# fewer.
 SMALL: Mapping[str, Any] = {
     "n_tasks": 6,
     "n_zeroshot": 15,
