@@ -190,7 +190,7 @@ def check_task(
     """
     values = tuple(float(x) for x in psi)
     if len(values) != family.task_dim:
-        names = ", ".join(family.task_names)
+        names = ", ".join(family.task_names[:3]) + (", ..." if family.task_dim > 3 else "")
         raise SettingError(
             name, f"expected K={family.task_dim} numbers ({names}), got {len(values)}"
         )
