@@ -70,8 +70,11 @@ void write_no_default_log() {
   mju_setLogConfig(config);
 }
 
-// The address by which the hand-over between MuJoCo's threads is announced.
-const char hand_over = 0;
+// The addresses by which the hand-over between MuJoCo's threads is announced. Two of them: with
+// one, an environment's work would seem ordered after all that was finished before it, and a race
+// between environments would go unseen.
+const char work_given = 0;
+const char work_done = 0;
 
 // The degree of freedom whose velocity is the rate of this entry of qpos; -1 for a quaternion's.
 int dof_of(const mjModel* m, int qpos) {
@@ -95,9 +98,9 @@ struct Simulation::Piece {
 
   static void run(const mjModel* m, mjData* d, int env, void* arg) {
     const auto* p = static_cast<const Piece*>(arg);
-    tsan_acquire(&hand_over);
+    tsan_acquire(&work_given);
     p->work(p->context, m, d, env, p->first, p->last);
-    tsan_release(&hand_over);
+    tsan_release(&work_done);
   }
 };
 
@@ -297,7 +300,7 @@ void Simulation::set_controls(mjData* d, const float* action) const noexcept {
 void Simulation::advance(const mjModel* m, mjData* d, int env) noexcept {
   double* rates = rate_scratch_.data() + offset(env, num_rates());
   for (std::size_t k = 0; k < rates_.size(); ++k) rates[k] = d->qpos[rates_[k].qpos];
-  tsan_release(&hand_over);  // mj_step may not return
+  tsan_release(&work_done);  // mj_step may not return
   for (int k = 0; k < options_.frame_skip; ++k) mj_step(m, d);
   ++steps_[index(env)];
 }
@@ -364,10 +367,10 @@ void Simulation::step(std::span<const float> actions, TaskParams psi, const Step
 }
 
 void Simulation::apply(std::span<const int> ids, Piece& piece, std::vector<Failure>& failures) {
-  tsan_release(&hand_over);
+  tsan_release(&work_given);
   const int failed =
       mjb_apply(batch_.get(), ids.data(), static_cast<int>(ids.size()), &Piece::run, &piece, 1);
-  tsan_acquire(&hand_over);
+  tsan_acquire(&work_done);
   if (failed == 0) return;
   const int* status = mjb_status(batch_.get());
   for (const int env : ids) {

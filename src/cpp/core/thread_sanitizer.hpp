@@ -1,5 +1,6 @@
 // Tells the thread sanitizer what it cannot see: libmujoco is not instrumented, so the hand-over of
-// work to the threads of a batch, and back, looks to it like no synchronisation at all.
+// work to the threads of a batch, and back, looks to it like no synchronisation at all. (What
+// libmujoco itself reads and writes is left out by TSAN_OPTIONS=ignore_noninstrumented_modules=1.)
 #pragma once
 
 #if defined(__SANITIZE_THREAD__)
