@@ -10,14 +10,13 @@ from typing import Any
 
 import yaml
 
-from ..algorithms.settings import TrainingSettings
+from ..algorithms.settings import METHODS, TrainingSettings
 from ..families.catalogue import FAMILIES, make_family
 from ..families.declaration import Family
 from ..settings import SettingError
 from .options import options, override
 from .presets import PRESETS, preset
 
-METHODS = ("admrl", "mb-unif", "mb-gauss")
 DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_FAMILY = "Hopper2D"
 

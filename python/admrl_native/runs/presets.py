@@ -28,17 +28,18 @@ PAPER: _Table = {
 # fewer.
 SMALL: Mapping[str, Any] = {
     "n_tasks": 6,
-    "n_zeroshot": 15,
+    "n_zeroshot": 12,
     "n_slbo": 3,
     "n_inner": 6,
     "n_model": 400,
     "n_policy": 20,
-    "n_trpo": 4000,
-    "n_virtual_envs": 20,
+    "n_trpo": 8000,
+    "n_virtual_envs": 40,
     "n_collect": 10_000,
     "n_validation": 2000,
     "dynamics_hidden": (256, 256),
     "value_normalise_targets": True,
+    "evaluation_episodes": 50,
 }
 SMALL_BY_FAMILY: _Table = {
     "Hopper2D": {"n_slbo_first": 6},
