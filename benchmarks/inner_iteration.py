@@ -1,8 +1,8 @@
 """Where the time of one SLBO inner iteration goes, and how long a paper-scale run would take.
 
-One inner iteration is 100 dynamics steps and 20 policy updates of 10 000 virtual samples (Appendix C).
-Each part is timed on its own, then a whole iteration through `virtual_training`; the projection uses
-the whole iteration.
+One inner iteration is 100 dynamics steps and 20 policy updates of 10 000 virtual samples
+(Appendix C). Each part is timed on its own, then a whole iteration through `virtual_training`; the
+projection uses the whole iteration.
 
     python benchmarks/inner_iteration.py --family Ant2D --json FILE
 """
@@ -14,9 +14,9 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import common
 import torch
 
+import common
 from admrl_native import build_info
 from admrl_native.algorithms.workshop import Workshop
 from admrl_native.families.catalogue import FAMILIES, make_family

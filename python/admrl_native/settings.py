@@ -8,7 +8,6 @@ generated from the same declarations.
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import typing
 from collections.abc import Mapping
@@ -106,9 +105,14 @@ class Settings:
         return cls(**arguments)
 
 
-@functools.cache
-def _hints(cls: type) -> dict[str, Any]:
-    return typing.get_type_hints(cls)
+def _hints(cls: type[Settings]) -> dict[str, Any]:
+    """The types of the fields; kept, because reading them takes longer than everything else."""
+    if cls not in _known_hints:
+        _known_hints[cls] = typing.get_type_hints(cls)
+    return _known_hints[cls]
+
+
+_known_hints: dict[type[Settings], dict[str, Any]] = {}
 
 
 def _settings_class(hint: Any) -> type[Settings] | None:

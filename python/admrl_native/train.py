@@ -112,8 +112,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     """Every option; one that is not given is absent from the result."""
+    from .algorithms.settings import METHODS
     from .families.catalogue import FAMILIES
-    from .runs.config import DEFAULT_FAMILY, DEVICES, METHODS
+    from .runs.config import DEFAULT_FAMILY, DEVICES
     from .runs.options import options
     from .runs.presets import PRESETS
 

@@ -43,3 +43,15 @@ int run(F tests) {
 }  // namespace admrl_test
 
 #define CHECK(...) admrl_test::check((__VA_ARGS__), #__VA_ARGS__, __FILE__, __LINE__)
+
+// Passes if the expression throws this type.
+#define CHECK_THROWS(expression, type)             \
+  do {                                             \
+    bool caught = false;                           \
+    try {                                          \
+      static_cast<void>(expression);               \
+    } catch (const type&) {                        \
+      caught = true;                               \
+    }                                              \
+    CHECK(caught && #expression " throws " #type); \
+  } while (false)

@@ -2,9 +2,9 @@
 #include <array>
 #include <limits>
 
+#include "check.hpp"
 #include "core/advantage.hpp"
 #include "core/error.hpp"
-#include "expect.hpp"
 
 using namespace admrl;
 
@@ -21,21 +21,21 @@ int main() {
 
   // gamma = lambda = 1/2: delta is 1 + 4 - 2 = 3, or 1 - 2 where done; the carry is a quarter.
   advantages(shape, rewards, values, next_values, 0.5, 0.5, adv, returns);
-  EXPECT((adv == std::array<float, 6>{2.75f, -1, 3, 3, 3.75f, 3}));
-  EXPECT((returns == std::array<float, 6>{4.75f, 1, 5, 5, 5.75f, 5}));
+  CHECK((adv == std::array<float, 6>{2.75f, -1, 3, 3, 3.75f, 3}));
+  CHECK((returns == std::array<float, 6>{4.75f, 1, 5, 5, 5.75f, 5}));
 
   const std::array<float, 12> grads{1, 10, 1, 10, 1, 10, 1, 10, 1, 10, 1, 10};
   std::array<float, 12> out{};
   reward_grad_advantages(shape, 2, grads, 0.5, 0.5, out);
-  EXPECT((out == std::array<float, 12>{1.25f, 12.5f, 1, 10, 1, 10, 1, 10, 1.25f, 12.5f, 1, 10}));
+  CHECK((out == std::array<float, 12>{1.25f, 12.5f, 1, 10, 1, 10, 1, 10, 1.25f, 12.5f, 1, 10}));
 
   const auto sums = discounted_sums(shape, 2, grads, 0.5);
-  EXPECT((sums == std::vector<double>{1.5, 15, 1, 10, 1, 10, 1.5, 15}));
+  CHECK((sums == std::vector<double>{1.5, 15, 1, 10, 1, 10, 1.5, 15}));
 
-  EXPECT_THROW(advantages(shape, rewards, values, next_values, 1.5, 0.5, adv, returns),
+  CHECK_THROWS(advantages(shape, rewards, values, next_values, 1.5, 0.5, adv, returns),
                InvalidInput);
-  EXPECT_THROW(discounted_sums(shape, 3, grads, 0.5), InvalidInput);
+  CHECK_THROWS(discounted_sums(shape, 3, grads, 0.5), InvalidInput);
   const Trajectories none{0, 3, {}, {}};
-  EXPECT_THROW(discounted_sums(none, 2, {}, 0.5), InvalidInput);
-  return expect::failures != 0;
+  CHECK_THROWS(discounted_sums(none, 2, {}, 0.5), InvalidInput);
+  return admrl_test::failures != 0;
 }

@@ -3,9 +3,9 @@
 #include <limits>
 #include <vector>
 
+#include "check.hpp"
 #include "core/error.hpp"
 #include "core/krylov.hpp"
-#include "expect.hpp"
 
 namespace {
 
@@ -26,20 +26,20 @@ void test_solutions() {
   for (const double mu : {0.0, 0.1, 2.0}) {
     for (const KrylovMethod method : {KrylovMethod::cgnr, KrylovMethod::minres}) {
       const KrylovResult r = solve_symmetric(diagonal(d), b, settings(method, mu));
-      EXPECT(r.reason == StopReason::converged);
-      EXPECT(r.history.size() == static_cast<std::size_t>(r.iterations) + 1);
+      CHECK(r.reason == StopReason::converged);
+      CHECK(r.history.size() == static_cast<std::size_t>(r.iterations) + 1);
       for (std::size_t i = 0; i < d.size(); ++i) {
         // The condition number of H H is 400, the tolerance 1e-12.
-        EXPECT(std::abs(r.solution[i] - d[i] * b[i] / (d[i] * d[i] + mu)) < 1e-8);
+        CHECK(std::abs(r.solution[i] - d[i] * b[i] / (d[i] * d[i] + mu)) < 1e-8);
       }
     }
     for (const double sign : {1.0, -1.0}) {
       std::vector<double> definite = d;
       for (double& e : definite) e = sign * std::abs(e);
       const KrylovResult r = solve_symmetric(diagonal(definite), b, settings(KrylovMethod::cg, mu));
-      EXPECT(r.reason == StopReason::converged);
+      CHECK(r.reason == StopReason::converged);
       for (std::size_t i = 0; i < d.size(); ++i) {
-        EXPECT(std::abs(r.solution[i] - b[i] / (definite[i] + sign * mu)) < 1e-8);
+        CHECK(std::abs(r.solution[i] - b[i] / (definite[i] + sign * mu)) < 1e-8);
       }
     }
   }
@@ -47,17 +47,17 @@ void test_solutions() {
 
 void test_ends() {
   const std::vector<double> d{1, -2, 3}, b{1, 1, 1};
-  EXPECT(solve_symmetric(diagonal(d), b, settings(KrylovMethod::cg, 0.1)).reason ==
-         StopReason::indefinite);
+  CHECK(solve_symmetric(diagonal(d), b, settings(KrylovMethod::cg, 0.1)).reason ==
+        StopReason::indefinite);
   const KrylovResult zero =
       solve_symmetric(diagonal(d), std::vector<double>(3), settings(KrylovMethod::minres, 0.1));
-  EXPECT(zero.reason == StopReason::zero_right_hand_side && zero.products == 0);
+  CHECK(zero.reason == StopReason::zero_right_hand_side && zero.products == 0);
   // Eigenvalues -1 and 1 on a b that sees both alike: every first step is in vain.
   const std::vector<double> odd{-1, 1};
   const KrylovResult r = solve_symmetric(diagonal(odd), std::vector<double>{1, 1},
                                          settings(KrylovMethod::minres, 0.0));
-  EXPECT(r.reason == StopReason::converged);
-  EXPECT(std::abs(r.solution[0] + 1) < 1e-12 && std::abs(r.solution[1] - 1) < 1e-12);
+  CHECK(r.reason == StopReason::converged);
+  CHECK(std::abs(r.solution[0] + 1) < 1e-12 && std::abs(r.solution[1] - 1) < 1e-12);
 }
 
 void test_errors() {
@@ -68,10 +68,10 @@ void test_errors() {
   };
   const auto throwing = [](std::span<const double>, std::span<double>) { throw 42; };
   for (const KrylovMethod method : {KrylovMethod::cgnr, KrylovMethod::minres, KrylovMethod::cg}) {
-    EXPECT_THROW(solve_symmetric(bad, b, settings(method, 0.1)), SolverError);
-    EXPECT_THROW(solve_symmetric(throwing, b, settings(method, 0.1)), int);
-    EXPECT_THROW(solve_symmetric(diagonal({1, 1}), b, settings(method, -1)), InvalidInput);
-    EXPECT_THROW(solve_symmetric(diagonal({}), {}, settings(method, 0.1)), InvalidInput);
+    CHECK_THROWS(solve_symmetric(bad, b, settings(method, 0.1)), SolverError);
+    CHECK_THROWS(solve_symmetric(throwing, b, settings(method, 0.1)), int);
+    CHECK_THROWS(solve_symmetric(diagonal({1, 1}), b, settings(method, -1)), InvalidInput);
+    CHECK_THROWS(solve_symmetric(diagonal({}), {}, settings(method, 0.1)), InvalidInput);
   }
 }
 
@@ -81,5 +81,5 @@ int main() {
   test_solutions();
   test_ends();
   test_errors();
-  return expect::failures != 0;
+  return admrl_test::failures != 0;
 }

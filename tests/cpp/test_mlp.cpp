@@ -6,9 +6,9 @@
 #include <random>
 #include <vector>
 
+#include "check.hpp"
 #include "core/error.hpp"
 #include "core/mlp.hpp"
-#include "expect.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace {
@@ -47,20 +47,20 @@ void test_tanh(const Kernels& k) {
   }
   std::printf("%s: tanh within %.2f units in the last place\n", k.isa, worst);
   // Two quartic polynomials, a division and a product: about 6 with separate roundings, 5.3 fused.
-  EXPECT(worst < 7.0);
-  EXPECT(odd);
-  EXPECT(bounded);
+  CHECK(worst < 7.0);
+  CHECK(odd);
+  CHECK(bounded);
 
   const float infinity = std::numeric_limits<float>::infinity();
   const float special[] = {0.0f, -0.0f, infinity, -infinity, std::nanf(""), 1e-40f, 100.0f};
   float out[7];
   k.tanh(special, 7, out);
-  EXPECT(out[0] == 0.0f && !std::signbit(out[0]));
-  EXPECT(out[1] == 0.0f && std::signbit(out[1]));
-  EXPECT(out[2] == 1.0f && out[3] == -1.0f);
-  EXPECT(std::isnan(out[4]));
-  EXPECT(out[5] == 1e-40f);
-  EXPECT(out[6] == 1.0f);
+  CHECK(out[0] == 0.0f && !std::signbit(out[0]));
+  CHECK(out[1] == 0.0f && std::signbit(out[1]));
+  CHECK(out[2] == 1.0f && out[3] == -1.0f);
+  CHECK(std::isnan(out[4]));
+  CHECK(out[5] == 1e-40f);
+  CHECK(out[6] == 1.0f);
 }
 
 void test_dense(const Kernels& k) {
@@ -74,7 +74,7 @@ void test_dense(const Kernels& k) {
         for (float& e : *v) e = normal(random);
       }
       k.dense(x.data(), in, w.data(), b.data(), out, KernelActivation::none, y.data());
-      EXPECT(y.back() == -7.0f);  // nothing is written past the end
+      CHECK(y.back() == -7.0f);  // nothing is written past the end
       for (int j = 0; j < out; ++j) {
         double sum = static_cast<double>(b[static_cast<std::size_t>(j)]);
         double size = std::abs(sum);
@@ -85,7 +85,7 @@ void test_dense(const Kernels& k) {
           size += std::abs(term);
         }
         // One rounding (6e-8) for each of at most 36 additions and 35 products.
-        EXPECT(std::abs(static_cast<double>(y[static_cast<std::size_t>(j)]) - sum) <= 5e-6 * size);
+        CHECK(std::abs(static_cast<double>(y[static_cast<std::size_t>(j)]) - sum) <= 5e-6 * size);
       }
     }
   }
@@ -96,20 +96,20 @@ void test_packed() {
   const float w1[] = {2, -1, 1, 1}, b1[] = {0, 1}, w2[] = {1, -1}, b2[] = {0.5f};
   const MlpLayer layers[] = {{w1, b1, 2, 2}, {w2, b2, 2, 1}};
   const PackedMlp mlp(layers, Activation::relu);
-  EXPECT(mlp.in_dim() == 2 && mlp.out_dim() == 1);
+  CHECK(mlp.in_dim() == 2 && mlp.out_dim() == 1);
   std::vector<float> scratch(static_cast<std::size_t>(mlp.scratch_size()));
   const float x[] = {3, 1}, far[] = {-3, 1};
   float y = 0;
   mlp.forward(x, &y, scratch.data());
-  EXPECT(y == 5.0f - 5.0f + 0.5f);
+  CHECK(y == 5.0f - 5.0f + 0.5f);
   mlp.forward(far, &y, scratch.data());
-  EXPECT(y == 0.5f);
+  CHECK(y == 0.5f);
 
-  EXPECT_THROW(PackedMlp({}, Activation::tanh), InvalidInput);
+  CHECK_THROWS(PackedMlp({}, Activation::tanh), InvalidInput);
   const MlpLayer broken[] = {{w1, b1, 2, 2}, {w2, b2, 1, 1}};
-  EXPECT_THROW(PackedMlp(broken, Activation::tanh), InvalidInput);
+  CHECK_THROWS(PackedMlp(broken, Activation::tanh), InvalidInput);
   const MlpLayer empty[] = {{w1, b1, 0, 2}};
-  EXPECT_THROW(PackedMlp(empty, Activation::tanh), InvalidInput);
+  CHECK_THROWS(PackedMlp(empty, Activation::tanh), InvalidInput);
 }
 
 }  // namespace
@@ -120,5 +120,5 @@ int main() {
     test_dense(*k);
   }
   test_packed();
-  return expect::failures != 0;
+  return admrl_test::failures != 0;
 }

@@ -4,9 +4,9 @@
 #include <cstddef>
 #include <vector>
 
+#include "check.hpp"
 #include "core/error.hpp"
 #include "core/value_fit.hpp"
-#include "expect.hpp"
 
 namespace {
 
@@ -23,12 +23,12 @@ void test_one_step() {
   int epochs = 0;
   const auto losses =
       fit_value(layers, 0, {x, targets, order}, 5, {0.25, 0.0, 0.5, 0.0}, [&] { ++epochs; });
-  EXPECT((losses == std::vector<double>{8}) && epochs == 1);
-  EXPECT((m == std::array<float, 2>{-4, -12}) && mb == -4);
-  EXPECT((v == std::array<float, 2>{8, 72}) && vb == 8);
+  CHECK((losses == std::vector<double>{8}) && epochs == 1);
+  CHECK((m == std::array<float, 2>{-4, -12}) && mb == -4);
+  CHECK((v == std::array<float, 2>{8, 72}) && vb == 8);
   // The root of 1 / (1 - beta2) is rounded to float32, and so is its product with the root of v.
-  EXPECT(std::abs(w[0] - 2.25f) < 1e-6f && std::abs(w[1] + 0.75f) < 1e-6f);
-  EXPECT(std::abs(b - 1.25f) < 1e-6f);
+  CHECK(std::abs(w[0] - 2.25f) < 1e-6f && std::abs(w[1] + 0.75f) < 1e-6f);
+  CHECK(std::abs(b - 1.25f) < 1e-6f);
 }
 
 void test_odd_sizes() {
@@ -47,14 +47,14 @@ void test_odd_sizes() {
   std::vector<std::int64_t> order;
   for (std::size_t i = 0; i < 200 * rows; ++i) order.push_back(static_cast<std::int64_t>(i % rows));
   const auto losses = fit_value(layers, 0, {x, targets, order}, 5, {1e-2, 0.9, 0.999, 1e-8}, {});
-  EXPECT(losses.size() == 200);
-  EXPECT(losses.back() < 0.01 * losses.front());
+  CHECK(losses.size() == 200);
+  CHECK(losses.back() < 0.01 * losses.front());
 
   std::vector<std::int64_t> outside{rows};
   outside.resize(rows);
-  EXPECT_THROW(fit_value(layers, 0, {x, targets, outside}, 5, {}, {}), InvalidInput);
-  EXPECT_THROW(fit_value(layers, 0, {x, targets, order}, 0, {}, {}), InvalidInput);
-  EXPECT_THROW(fit_value({}, 0, {x, targets, order}, 5, {}, {}), InvalidInput);
+  CHECK_THROWS(fit_value(layers, 0, {x, targets, outside}, 5, {}, {}), InvalidInput);
+  CHECK_THROWS(fit_value(layers, 0, {x, targets, order}, 0, {}, {}), InvalidInput);
+  CHECK_THROWS(fit_value({}, 0, {x, targets, order}, 5, {}, {}), InvalidInput);
 }
 
 }  // namespace
@@ -62,5 +62,5 @@ void test_odd_sizes() {
 int main() {
   test_one_step();
   test_odd_sizes();
-  return expect::failures != 0;
+  return admrl_test::failures != 0;
 }

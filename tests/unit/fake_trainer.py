@@ -116,7 +116,8 @@ class MetaTrainer:
             if self.method == "admrl" and 0 < self.task < schedule.n_tasks - 1:
                 self.observer.phase("task-gradient", task=self.task, steps=1)
                 solve = {
-                    "method": "cgnr", "status": "converged", "iterations": 7, "residual": 1e-7,
+                    "method": "cgnr", "status": "converged", "iterations": 7,
+                    "residual": 0.9, "regularised_residual": 1e-7,
                 }  # fmt: skip
                 self._record(
                     "task-gradient", psi=self._psi(), u=[0.1] * k, gradient=[0.25] * k,

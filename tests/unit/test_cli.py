@@ -125,7 +125,7 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert re.search(rf"--{option.name.replace('_', '-')}[ ,]", text)
         assert " ".join(option.help.split()[:3]) in text
     assert "trust region: largest mean KL divergence (default: 0.01 nats)" in text
-    assert "training tasks (quick 5, small 6, paper 10 to 20 by family)" in text
+    assert "training tasks (quick 4, small 6, paper 10 to 20 by family)" in text
     assert "Krylov solver: cgnr, minres, cg (default: cgnr)" in text
 
 

@@ -69,16 +69,18 @@ def test_truncate_keeps_the_first_lines(tmp_path: pathlib.Path) -> None:
     assert not (tmp_path / "absent").exists()
 
 
-GRADIENT = {
+GRADIENT: dict[str, Any] = {
     "task": 1,
     "gradient": [0.5, -0.5],
     "terms": {"at_theta_star": [1.0, 2.0], "at_theta_hat": [3.0, 4.0], "implicit": [5.0, 6.0]},
     "solver": [
-        {"method": "cgnr", "status": "converged", "iterations": 3, "residual": 1e-7},
-        {"method": "cgnr", "status": "max_iterations", "iterations": 9, "residual": 1e-3},
+        {"method": "cgnr", "status": "converged", "iterations": 3, "residual": 0.5},
+        {"method": "cgnr", "status": "max_iterations", "iterations": 9, "residual": 0.7},
     ],
     "next_psi": [7.0, 8.0],
 }
+for _solve, _residual in zip(GRADIENT["solver"], (1e-7, 1e-3), strict=True):
+    _solve["regularised_residual"] = _residual
 
 
 def _task(index: int, **returns: Any) -> dict[str, Any]:
@@ -111,7 +113,8 @@ def test_a_row_joins_gradient_and_task(tmp_path: pathlib.Path) -> None:
     assert [second[f"gradient_{k}"] for k in (1, 2)] == ["0.5", "-0.5"]
     assert [second[f"implicit_{k}"] for k in (1, 2)] == ["5.0", "6.0"]
     assert second["solver_status"] == "converged max_iterations"
-    assert (second["solver_iterations"], second["solver_residual"]) == ("12", "0.001")
+    assert (second["solver_iterations"], second["solver_residual"]) == ("12", "0.7")
+    assert second["solver_regularised_residual"] == "0.001"
     assert [second[f"next_psi_{k}"] for k in (1, 2)] == ["7.0", "8.0"]
 
 

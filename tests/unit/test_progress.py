@@ -122,11 +122,12 @@ def test_lines() -> None:
     assert line("slbo-stage", {**psi, **stage}, 4, 2) == (
         "task 2/4  stage 1/2: return 100 (in the model 200), model error 0.25"
     )
-    solve = {"method": "cgnr", "status": "converged", "iterations": 3, "residual": 1e-7}
+    solve = {"method": "cgnr", "status": "converged", "iterations": 3, "residual": 0.9}
+    solve["regularised_residual"] = 1e-7
     gradient = {"gradient": [0.25, -1.0], "solver": [solve], "next_psi": [1.0, 2.0]}
     assert line("task-gradient", {**psi, **gradient}, 4, 2) == (
-        "task 2/4  gradient (0.25, -1) (cgnr: converged, 3 iterations, residual 1e-07)  "
-        "next psi (1, 2)"
+        "task 2/4  gradient (0.25, -1) "
+        "(cgnr: converged, 3 iterations, regularised residual 1e-07)  next psi (1, 2)"
     )
     assert line("virtual-iteration", psi, 4, 2) is None
     assert line("end", {"tasks": 4}, 4, 2) is None

@@ -19,8 +19,8 @@ from ..training.agent import Agent
 from ..training.model_learner import ModelLearner
 from .adaptation import AdaptedPolicy, adapt, evaluate
 from .observer import Observer
-from .settings import TrainingSettings
-from .task_selection import METHODS, ascent_step, first_task, gaussian_task, uniform_task
+from .settings import METHODS, TrainingSettings
+from .task_selection import ascent_step, first_task, gaussian_task, uniform_task
 from .workshop import Workshop
 
 

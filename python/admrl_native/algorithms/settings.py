@@ -16,6 +16,8 @@ from ..training.settings import (
     ValueFitSettings,
 )
 
+METHODS = ("admrl", "mb-unif", "mb-gauss")
+
 
 @dataclasses.dataclass(frozen=True)
 class ScheduleSettings(Settings):

@@ -7,8 +7,6 @@ from torch import Tensor
 
 from .settings import TaskSelectionSettings
 
-METHODS = ("admrl", "mb-unif", "mb-gauss")
-
 
 def first_task(task_dim: int, settings: TaskSelectionSettings) -> Tensor:
     """u (K,) of the first task, the same for every method."""

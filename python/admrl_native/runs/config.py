@@ -10,14 +10,13 @@ from typing import Any
 
 import yaml
 
-from ..algorithms.settings import TrainingSettings
+from ..algorithms.settings import METHODS, TrainingSettings
 from ..families.catalogue import FAMILIES, make_family
 from ..families.declaration import Family
 from ..settings import SettingError
 from .options import options, override
 from .presets import PRESETS, preset
 
-METHODS = ("admrl", "mb-unif", "mb-gauss")
 DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_FAMILY = "Hopper2D"
 
@@ -190,7 +189,7 @@ def check_task(
     """
     values = tuple(float(x) for x in psi)
     if len(values) != family.task_dim:
-        names = ", ".join(family.task_names)
+        names = ", ".join(family.task_names[:3]) + (", ..." if family.task_dim > 3 else "")
         raise SettingError(
             name, f"expected K={family.task_dim} numbers ({names}), got {len(values)}"
         )

@@ -161,18 +161,18 @@ def _draw_returns(axes: Axes, summary: Summary) -> None:
 
     axes.set_title("Return by task")
     numbers = [t.task + 1 for t in summary.tasks]
-    parts: tuple[tuple[str, list[float | None], str, str], ...] = (
-        ("random policy", [t.random for t in summary.tasks], _GREY, "s"),
-        ("zero-shot", [t.zero_shot for t in summary.tasks], _ORANGE, "o"),
-        ("after SLBO", [t.slbo for t in summary.tasks], _BLUE, "D"),
+    parts: tuple[tuple[str, list[float | None], str, str, int], ...] = (
+        ("random policy", [t.random for t in summary.tasks], _GREY, "s", 55),
+        ("zero-shot", [t.zero_shot for t in summary.tasks], _ORANGE, "o", 130),
+        ("after SLBO", [t.slbo for t in summary.tasks], _BLUE, "D", 40),
     )
     for t in summary.tasks:
         known = [r for r in (t.random, t.zero_shot, t.slbo) if r is not None]
         if known:
             axes.plot([t.task + 1] * 2, [min(known), max(known)], color="#CCCCCC", zorder=1)
-    for name, values, colour, marker in parts:
+    for name, values, colour, marker, size in parts:  # of a size that lets the one below show
         pairs = [(n, v) for n, v in zip(numbers, values, strict=True) if v is not None]
-        axes.scatter(*_columns(pairs), color=colour, marker=marker, s=55, label=name, zorder=2)
+        axes.scatter(*_columns(pairs), color=colour, marker=marker, s=size, label=name, zorder=2)
     axes.set_xlabel("task")
     axes.set_ylabel("mean real return")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))

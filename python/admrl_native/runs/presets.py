@@ -22,33 +22,34 @@ PAPER: _Table = {
     "Cheetah-Highdim": {"n_tasks": 20, "n_slbo_first": 20, "step_size": 16.0},
 }
 
-# About a quarter of an hour on 2 cores; large enough to compare methods. Real samples are as many as in
-# the paper and model steps as many for each of them, because that is what makes the model good enough
-# (Ant2D needs all the 20 stages of the first task); networks and policy updates are fewer.
+# About a quarter of an hour on 2 cores; large enough to compare methods. Real samples are as many
+# as in the paper and model steps as many for each of them, because that is what makes the model
+# good enough (Ant2D needs all the 20 stages of the first task); networks and policy updates are
+# fewer.
 SMALL: Mapping[str, Any] = {
     "n_tasks": 6,
-    "n_zeroshot": 15,
+    "n_zeroshot": 12,
     "n_slbo": 3,
     "n_inner": 6,
     "n_model": 400,
     "n_policy": 20,
-    "n_trpo": 4000,
-    "n_virtual_envs": 20,
+    "n_trpo": 8000,
+    "n_virtual_envs": 40,
     "n_collect": 10_000,
     "n_validation": 2000,
     "dynamics_hidden": (256, 256),
     "value_normalise_targets": True,
+    "evaluation_episodes": 50,
 }
 SMALL_BY_FAMILY: _Table = {
     "Hopper2D": {"n_slbo_first": 6},
     "Walker2D": {"n_slbo_first": 10},
 }
 
-
-# Two to three minutes on 2 cores: every part of the method runs, on real MuJoCo. Five tasks: the
-# first is given, the second random, and the gradient at tasks 2, 3 and 4 makes the next one.
+# Two to three minutes on 2 cores: every part of the method runs, on real MuJoCo. Four tasks: the
+# first is given, the second random; the task is updated by its gradient at the second to fourth.
 QUICK: Mapping[str, Any] = {
-    "n_tasks": 5,
+    "n_tasks": 4,
     "n_zeroshot": 8,
     "n_slbo": 2,
     "n_slbo_first": 3,

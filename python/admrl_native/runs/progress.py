@@ -217,7 +217,7 @@ def line(event: str, values: Mapping[str, Any], n_tasks: int, n_stages: int) -> 
     if event == "task-gradient":
         solves = "; ".join(
             f"{s['method']}: {s['status']}, {s['iterations']} iterations, "
-            f"residual {number(s['residual'])}"
+            f"regularised residual {number(s['regularised_residual'])}"
             for s in get("solver", [])[:1]
         )
         how = f" ({solves})" if solves else ""

@@ -81,7 +81,7 @@ def last(value: float | Sequence[float] | None) -> float | None:
 
 _RETURNS = ("random", "zero_shot", "slbo")
 _TERMS = ("at_theta_star", "at_theta_hat", "implicit")
-_SOLVER = ("method", "status", "iterations", "residual")
+_SOLVER = ("method", "status", "iterations", "residual", "regularised_residual")
 
 
 def _columns(task_dim: int) -> list[str]:
@@ -102,7 +102,7 @@ def _spread(name: str, values: Sequence[Any] | None) -> dict[str, Any]:
 
 
 def _solver(solves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """One or K solves in one row: the iterations of all, the worst residual."""
+    """One or K solves in one row: the iterations of all, the worst residuals."""
     if not solves:
         return {}
     return {
@@ -110,4 +110,5 @@ def _solver(solves: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "solver_status": " ".join(sorted({str(s["status"]) for s in solves})),
         "solver_iterations": sum(s["iterations"] for s in solves),
         "solver_residual": max(s["residual"] for s in solves),
+        "solver_regularised_residual": max(s["regularised_residual"] for s in solves),
     }

@@ -38,7 +38,7 @@ class DynamicsFit:
         for _ in range(steps):
             loss = self.dynamics.loss(*replay.sample(settings.batch_size, generator))
             self.optimiser.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             gradients = [w.grad for w in weights if w.grad is not None]
             with torch.no_grad():
                 torch._foreach_add_(gradients, weights, alpha=settings.weight_decay)
