@@ -138,9 +138,7 @@ def advantages(
 def reward_grad_advantages(
     reward_grads: _Float32, dones: _Bool, timeouts: _Bool, gamma: float, lam: float
 ) -> _Float32: ...
-def discounted_sums(
-    x: _Float32, dones: _Bool, timeouts: _Bool, gamma: float
-) -> tuple[_Float64, _Float64]: ...
+def episode_weights(dones: _Bool, timeouts: _Bool, gamma: float) -> _Float64: ...
 def solve_symmetric(
     hvp: Callable[[_Float64], _Float64],
     b: _Float64,

@@ -29,13 +29,15 @@ int main() {
   reward_grad_advantages(shape, 2, grads, 0.5, 0.5, out);
   CHECK((out == std::array<float, 12>{1.25f, 12.5f, 1, 10, 1, 10, 1, 10, 1.25f, 12.5f, 1, 10}));
 
-  const auto sums = discounted_sums(shape, 2, grads, 0.5);
-  CHECK((sums == std::vector<double>{1.5, 15, 1, 10, 1, 10, 1.5, 15}));
+  // Four episodes began by the last column, three by the one before: those had a second step.
+  std::array<double, 6> weights{};
+  episode_weights(shape, 0.5, weights);
+  CHECK((weights == std::array<double, 6>{0.25, 0.5 / 3, 0.25, 0.25, 0.25, 0.5 / 3}));
 
   CHECK_THROWS(advantages(shape, rewards, values, next_values, 1.5, 0.5, adv, returns),
                InvalidInput);
-  CHECK_THROWS(discounted_sums(shape, 3, grads, 0.5), InvalidInput);
+  CHECK_THROWS(episode_weights(shape, 1.5, weights), InvalidInput);
   const Trajectories none{0, 3, {}, {}};
-  CHECK_THROWS(discounted_sums(none, 2, {}, 0.5), InvalidInput);
+  CHECK_THROWS(episode_weights(none, 0.5, {}), InvalidInput);
   return admrl_test::failures != 0;
 }

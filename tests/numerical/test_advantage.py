@@ -118,19 +118,36 @@ def test_reward_gradients_are_the_derivative_of_the_advantages() -> None:
 
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("gamma", [0.99, 1.0, 0.0])
-def test_discounted_sums(shape: tuple[int, int, int], gamma: float) -> None:
+def test_episode_weights(shape: tuple[int, int, int], gamma: float) -> None:
     b = make_batch(*shape, seed=4)
-    mean, sums = _core.discounted_sums(b.reward_grads, b.dones, b.timeouts, gamma)
-    expected = [
-        sum(gamma ** (t - steps.start) * b.reward_grads[env, t].astype(np.float64) for t in steps)
-        for env in range(shape[0])
-        for steps in episodes(b, env)
-    ]
-    assert mean.dtype == sums.dtype == np.float64
-    assert sums.shape == (len(expected), shape[2])
-    # float64 in another order.
-    np.testing.assert_allclose(sums, expected, rtol=1e-12, atol=1e-12)
-    np.testing.assert_allclose(mean, np.mean(expected, axis=0), rtol=1e-12, atol=1e-12)
+    weights = _core.episode_weights(b.dones, b.timeouts, gamma)
+    assert weights.dtype == np.float64
+    assert weights.shape == shape[:2]
+    segments = [(env, steps) for env in range(shape[0]) for steps in episodes(b, env)]
+    for env, steps in segments:
+        for t in steps:
+            age = t - steps.start
+            could_see = sum(other.start + age < shape[1] for _, other in segments)
+            # float64; powers and products of the discount round differently
+            assert weights[env, t] == pytest.approx(gamma**age / could_see, rel=1e-12)
+
+
+@pytest.mark.parametrize("horizon", [20, 27, 50])
+def test_episode_weights_are_unbiased_whatever_the_batch_cuts_off(horizon: int) -> None:
+    """Episodes that end with probability 0.1 a step or at 20 steps; x = 1 while they live."""
+    rng, gamma, num_envs = np.random.default_rng(0), 0.97, 20_000
+    dones = np.zeros((num_envs, horizon), bool)
+    timeouts = np.zeros_like(dones)
+    age = np.zeros(num_envs, int)
+    for t in range(horizon):
+        age += 1
+        dones[:, t] = rng.random(num_envs) < 0.1
+        timeouts[:, t] = (age == 20) & ~dones[:, t]
+        age[dones[:, t] | timeouts[:, t]] = 0
+    truth = sum((gamma * 0.9) ** t for t in range(20))
+    estimate = _core.episode_weights(dones, timeouts, gamma).sum()
+    # The spread of an episode's sum is 5, so the standard error is at most 0.035.
+    assert estimate == pytest.approx(truth, abs=0.14)
 
 
 def one_env(flags: list[bool]) -> Flags:
@@ -200,11 +217,11 @@ def test_bad_arguments() -> None:
     with pytest.raises(ValueError, match=r"^dones: expected \(N=3, T=4\) bool, got \(3, 4\) int8"):
         _core.reward_grad_advantages(b.reward_grads, b.dones.astype(np.int8), b.timeouts, 0.9, 0.9)
     with pytest.raises(ValueError, match=r"^gamma: expected a number in \[0, 1\], got 1.1"):
-        _core.discounted_sums(b.reward_grads, b.dones, b.timeouts, 1.1)
+        _core.episode_weights(b.dones, b.timeouts, 1.1)
     with pytest.raises(ValueError, match=r"^lam: expected a number in \[0, 1\], got -0.1"):
         _core.reward_grad_advantages(b.reward_grads, b.dones, b.timeouts, 0.9, -0.1)
     with pytest.raises(ValueError, match=r"^gamma: expected a number in \[0, 1\], got nan"):
         _core.advantages(b.rewards, *rest[:4], np.nan, 0.9)
     empty = make_batch(0, 4, 2, seed=7)
     with pytest.raises(ValueError, match=r"^trajectories: expected at least one step"):
-        _core.discounted_sums(empty.reward_grads, empty.dones, empty.timeouts, 0.9)
+        _core.episode_weights(empty.dones, empty.timeouts, 0.9)

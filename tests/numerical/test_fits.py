@@ -98,3 +98,23 @@ def test_native_and_torch_value_fits_are_the_same():
         torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-4)
         steps = (native.optimiser.state[ours]["step"], plain.optimiser.state[theirs]["step"])
         assert steps == (45, 45)
+
+
+def test_a_dynamics_step_is_adam_on_the_clipped_gradient_with_weight_decay():
+    settings = DynamicsFitSettings(weight_decay=0.5, max_grad_norm=0.1, batch_size=40)
+    networks = NetworkSettings(dynamics_hidden=(8,), dynamics_initial_std=0.5)
+    model = ModelLearner(3, 2, networks, settings, torch.Generator().manual_seed(0), CPU)
+    model.add("train", linear_system(100, seed=1))
+    weights = [w.detach().clone() for w in model.dynamics.net.parameters()]
+    batch = model.replays["train"].sample(40, torch.Generator().manual_seed(2))
+    loss = model.dynamics.loss(*batch)
+    gradients = torch.autograd.grad(loss, list(model.dynamics.net.parameters()))
+    decayed = [g + 0.5 * w for g, w in zip(gradients, weights, strict=True)]
+    norm = torch.sqrt(sum(g.square().sum() for g in decayed))
+    assert norm > 0.1
+    model.fit.fit(model.replays["train"], 1, torch.Generator().manual_seed(2))
+    for before, g, after in zip(weights, decayed, model.dynamics.net.parameters(), strict=True):
+        clipped = g * 0.1 / (norm + 1e-6)  # torch's own guard against a zero norm
+        # Adam's first step: the rate times g / (|g| + ε); float32
+        expected = before - 1e-3 * clipped / (clipped.abs() + 1e-8)
+        torch.testing.assert_close(after, expected, rtol=1e-5, atol=1e-7)

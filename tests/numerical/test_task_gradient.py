@@ -63,14 +63,19 @@ def gradient(samples, **settings):
     )
 
 
-def plain_discounts(t):
-    out = torch.zeros(t.rewards.shape, dtype=torch.float64)
-    for n in range(out.shape[0]):
-        age = 0
-        for step in range(out.shape[1]):
-            out[n, step] = ADVANTAGE.gamma**age
-            age = 0 if t.ends[n, step] else age + 1
-    return out
+def plain_weights(t):
+    """γ^age over the number of episodes that could be seen at that age, over the horizon."""
+    starts, ages = [], torch.zeros(t.rewards.shape, dtype=torch.int64)
+    for n in range(ages.shape[0]):
+        start = 0
+        for step in range(ages.shape[1]):
+            if step == start:
+                starts.append(start)
+            ages[n, step] = step - start
+            if t.dones[n, step] or t.timeouts[n, step]:
+                start = step + 1
+    counts = [sum(s + age < ages.shape[1] for s in starts) for age in range(ages.shape[1])]
+    return ADVANTAGE.gamma ** ages.double() / torch.tensor(counts)[ages] / HORIZON
 
 
 def test_matches_dense_matrices(samples):
@@ -90,8 +95,7 @@ def test_matches_dense_matrices(samples):
 
     def weights(t):
         a = advantages_and_returns(t, value, ADVANTAGE)[0].double()
-        episodes = int(t.ends.sum())
-        return (plain_discounts(t) * (a - a.mean()) / episodes / HORIZON).flatten()
+        return (plain_weights(t) * (a - a.mean())).flatten()
 
     functional = torch.autograd.functional
     g = functional.jacobian(scores(hat), theta).T @ weights(hat)
@@ -100,8 +104,7 @@ def test_matches_dense_matrices(samples):
     h = rows.T @ (w[:, None] * rows) + curvature
     columns = reward_grad_advantages(virtual, ADVANTAGE).double()
     columns = columns - columns.mean((0, 1))
-    scale = plain_discounts(virtual)[..., None] / int(virtual.ends.sum()) / HORIZON
-    m = rows.T @ (scale * columns).flatten(0, 1)
+    m = rows.T @ (plain_weights(virtual)[..., None] * columns).flatten(0, 1)
     p = theta.numel()
     x = torch.linalg.solve(h @ h + 0.1 * p * torch.eye(p, dtype=h.dtype), h @ m)
 
@@ -109,8 +112,8 @@ def test_matches_dense_matrices(samples):
     # solved to 1e-12 in float64, from float32 samples shared by both sides
     torch.testing.assert_close(result.implicit, x.T @ g, rtol=1e-7, atol=1e-13)
     for t, term in ((star, result.at_theta_star), (hat, result.at_theta_hat)):
-        expected = (plain_discounts(t)[..., None] * t.reward_grads).sum((0, 1))
-        torch.testing.assert_close(term, expected / int(t.ends.sum()) / HORIZON)
+        expected = (plain_weights(t)[..., None] * t.reward_grads).sum((0, 1))
+        torch.testing.assert_close(term, expected)
     torch.testing.assert_close(
         result.total, result.at_theta_star - result.at_theta_hat + result.implicit
     )

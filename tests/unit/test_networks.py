@@ -38,13 +38,6 @@ def test_parameter_vector_round_trip_and_functional_form():
     assert torch.equal(log_std, policy.log_std)
 
 
-def test_a_copied_policy_keeps_its_normaliser():
-    policy = make_policy()
-    stored = policy.copy()
-    policy.normaliser.update(torch.randn(10, 6) + 4)
-    assert torch.equal(stored.normaliser.mean, torch.zeros(6))
-
-
 def test_truncated_normal_initialisation():
     settings = NetworkSettings(dynamics_hidden=(300, 200), dynamics_initial_std=1e-3)
     model = Dynamics(5, 2, settings, 100.0, torch.Generator().manual_seed(0))

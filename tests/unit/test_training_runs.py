@@ -1,5 +1,6 @@
 """Training end to end at toy sizes: every family, every method."""
 
+import copy
 import math
 
 import pytest
@@ -68,15 +69,59 @@ def test_adaptation_leaves_the_run_alone():
     memory = Memory()
     trainer = make_trainer(memory)
     trainer.train()
-    before = trainer.state()
+    before = copy.deepcopy(trainer.state())
     psi = torch.tensor([1.0, 1.5], dtype=torch.float64)
     zero_shot = trainer.adapt(psi, real_samples=0, seed=1)
     adapted = trainer.adapt(psi, real_samples=40, seed=1)
     assert zero_shot.real_samples == 0
     assert not torch.equal(zero_shot.policy.get_params(), adapted.policy.get_params())
     after = trainer.state()
-    for name, tensors in before["networks"].items():
-        assert all(torch.equal(t, after["networks"][name][k]) for k, t in tensors.items())
+    for part in ("networks", "optimisers"):
+        for name, tensors in before[part].items():
+            assert all(torch.equal(t, after[part][name][k]) for k, t in tensors.items())
+    assert len(trainer.model.replays["train"]) == 4 * 80
     assert trainer.evaluate(adapted, psi, episodes=5, seed=2).shape == (5,)
     with pytest.raises(ValueError, match="real_samples: expected a multiple of n_adapt=40, got 7"):
         trainer.adapt(psi, real_samples=7, seed=1)
+
+
+def test_the_zero_shot_policy_and_model_stay_as_they_were_while_slbo_goes_on():
+    memory = Memory()
+    make_trainer(memory).train()
+    zero_shot, after_slbo = memory.states[3], memory.states[4]  # of the second task
+    assert zero_shot["counters"]["progress"]["slbo_stages"] == 0
+    assert after_slbo["counters"]["progress"]["slbo_stages"] == 1
+    pairs = {
+        "zero_shot.policy": "agent.policy",
+        "zero_shot.value": "agent.value",
+        "zero_shot.dynamics": "dynamics",
+    }
+    for snapshot, live in pairs.items():
+        first, later = (s["networks"] for s in (zero_shot, after_slbo))
+        for key, tensor in first[snapshot].items():
+            assert torch.equal(tensor, first[live][key])
+            assert torch.equal(tensor, later[snapshot][key])
+        assert not all(torch.equal(t, later[live][key]) for key, t in first[live].items())
+
+
+def test_the_model_of_the_gradient_is_the_one_asked_for():
+    gradients = []
+    for model in ("zero-shot", "latest"):
+        memory = Memory()
+        change = SETTINGS.task_gradient.replace(model=model)
+        make_trainer(memory, settings=SETTINGS.replace(task_gradient=change)).train()
+        gradients.append(next(v for event, v in memory.records if event == "task-gradient"))
+    ours, theirs = (g["terms"] for g in gradients)
+    assert ours["at_theta_hat"] == theirs["at_theta_hat"]
+    assert ours["implicit"] != theirs["implicit"]
+
+
+def test_every_task_starts_afresh():
+    memory = Memory()
+    make_trainer(memory).train()
+    first, second = memory.states[0], memory.states[3]
+    weights = [s["networks"]["agent.policy"]["mean.layers.0.weight"] for s in (first, second)]
+    assert not torch.equal(*weights)
+    steps = [s["optimisers"]["agent.value"]["0.step"].item() for s in (first, second)]
+    # one virtual iteration of two policy updates: two minibatches of at most 64 of 120 samples
+    assert steps == [4, 4]

@@ -109,17 +109,17 @@ class Workshop:
     ) -> Trajectories:
         """Real trajectories of the stochastic policy: `samples` steps in all, counted."""
         collection = self.settings.collection
-        environment = self.environment(collection.num_envs)
-        trajectories = environment.rollout(
+        num_envs = self._num_real_envs(samples)
+        trajectories = self.environment(num_envs).rollout(
             PolicyArrays.of(policy),
-            samples // collection.num_envs,
+            samples // num_envs,
             seed=seed,
             psi=psi,
             ou_theta=collection.ou_theta,
             ou_sigma=collection.ou_sigma if exploration else 0.0,
         )
         self._count(purpose, samples)
-        return trajectories
+        return trajectories.to(self.device)
 
     def collect(
         self, policy: GaussianPolicy, psi: Tensor, samples: int, seed: int, purpose: str
@@ -132,7 +132,7 @@ class Workshop:
         rows = {"obs": t.obs, "actions": t.actions, "next_obs": t.next_obs}
         rows = {name: x.flatten(0, 1) for name, x in rows.items()}
         finite = torch.isfinite(rows["next_obs"]).all(1)
-        return {name: x[finite].contiguous() for name, x in rows.items()}
+        return {name: x[finite].cpu().contiguous() for name, x in rows.items()}
 
     def real_returns(self, policy: GaussianPolicy, psi: Tensor, episodes: int, seed: int) -> Tensor:
         """Undiscounted returns (episodes,) of the stochastic policy in the real environment."""
@@ -147,6 +147,8 @@ class Workshop:
     ) -> Trajectories:
         """Trajectories of the policy in the model."""
         num_envs = self.settings.schedule.n_virtual_envs
+        if samples % num_envs != 0:
+            raise ValueError(f"samples: expected a multiple of {num_envs}, got {samples}")
         self._virtual_samples += samples
         return virtual_rollout(
             dynamics,
@@ -199,6 +201,11 @@ class Workshop:
         environment = self.environment(self.settings.collection.num_envs)
         states = environment.reset_states(_NUM_START_STATES, derive_seed(seed, "start-states"))
         return states.to(self.device)
+
+    def _num_real_envs(self, samples: int) -> int:
+        """As many environments as asked for, but no more than can follow an episode to its end."""
+        most = min(self.settings.collection.num_envs, samples // self.settings.physics.horizon)
+        return next(n for n in range(max(most, 1), 0, -1) if samples % n == 0)
 
     def _count(self, purpose: str, samples: int) -> None:
         self._real_samples[purpose] = self._real_samples.get(purpose, 0) + samples

@@ -31,10 +31,6 @@ class TaskSpace:
         """u (…, K) of ψ (…, K)."""
         return 2 * (psi.to(self.low) - self.low) / (self.high - self.low) - 1
 
-    def clip(self, u: Tensor) -> Tensor:
-        """The projection of u (…, K) onto the box."""
-        return u.clamp(-1, 1)
-
     def gradient_in_u(self, gradient: Tensor) -> Tensor:
         """dL/du (…, K) of dL/dψ (…, K)."""
         return gradient.to(self.low) * (self.high - self.low) / 2

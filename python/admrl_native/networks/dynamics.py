@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import torch
@@ -66,7 +65,3 @@ class Dynamics(nn.Module):
         predicted = obs + self.differences.mean + self.differences.std * difference
         reach = self.state_clip * self.states.std
         return predicted.clamp(self.states.mean - reach, self.states.mean + reach)
-
-    def copy(self) -> Dynamics:
-        """An independent copy, normalisers included."""
-        return copy.deepcopy(self)

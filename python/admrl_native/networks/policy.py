@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 
 import torch
@@ -42,10 +41,6 @@ class GaussianPolicy(nn.Module):
     def log_prob(self, obs: Tensor, actions: Tensor) -> Tensor:
         """log π_θ(a|s), shape (…,), of obs (…, D) and actions (…, A)."""
         return gaussian_log_prob(actions, self(obs), self.log_std)
-
-    def copy(self) -> GaussianPolicy:
-        """An independent copy, normaliser included."""
-        return copy.deepcopy(self)
 
     # θ as one vector
 

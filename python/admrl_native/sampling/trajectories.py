@@ -57,23 +57,6 @@ class Trajectories:
         """Mean number of steps of a segment."""
         return self.num_samples / self.num_episodes()
 
-    def discounts(self, gamma: float) -> Tensor:
-        """γ^t (N, T) float64, t the step within the episode."""
-        ends = self.ends
-        column = torch.arange(ends.shape[1], device=ends.device).expand(ends.shape)
-        first = torch.zeros_like(column)
-        first[:, 1:] = torch.where(ends[:, :-1], column[:, 1:], 0)
-        age = column - first.cummax(1).values
-        return torch.pow(gamma, age.double())
-
-    def episode_returns(self) -> Tensor:
-        """Undiscounted returns (number of segments,) float64, environment after environment.
-
-        What the last column cuts off counts as an episode of its own.
-        """
-        total = self.rewards.double().flatten().cumsum(0)[self.ends.flatten()]
-        return torch.cat([total[:1], total.diff()])
-
     def first_episode_returns(self) -> Tensor:
         """Undiscounted return of each environment's first episode (N,) float64.
 

@@ -21,7 +21,11 @@ from ..krylov import SolveResult, solve_symmetric
 from ..networks.policy import GaussianPolicy
 from ..networks.value import ValueFunction
 from ..sampling.trajectories import Trajectories
-from ..training.advantage import advantages_and_returns, reward_grad_advantages
+from ..training.advantage import (
+    advantages_and_returns,
+    episode_weights,
+    reward_grad_advantages,
+)
 from ..training.settings import AdvantageSettings
 from .hessian import HessianProduct, per_step_hessian
 from .scores import ScoreProducts
@@ -155,21 +159,20 @@ def _scores(policy: GaussianPolicy, t: Trajectories) -> ScoreProducts:
 def _weights(
     t: Trajectories, value: ValueFunction, horizon: int, advantage: AdvantageSettings
 ) -> Tensor:
-    """γ^t Â_t over (number of episodes · horizon), (M,) float64; Â less its mean."""
-    estimates, _ = advantages_and_returns(t, value, advantage)
-    centred = estimates.double() - estimates.double().mean()
-    return (t.discounts(advantage.gamma) * centred / (t.num_episodes() * horizon)).flatten()
+    """γ^t Â_t averaged over episodes and divided by the horizon, (M,) float64; Â less its mean."""
+    estimates = advantages_and_returns(t, value, advantage)[0].double()
+    weights = episode_weights(t, advantage) / horizon
+    return (weights * (estimates - estimates.mean())).flatten()
 
 
 def _mixed_weights(t: Trajectories, horizon: int, advantage: AdvantageSettings) -> Tensor:
-    """γ^t ∂Â_t/∂ψ over (number of episodes · horizon), (M, K) float64."""
+    """The same of ∂Â_t/∂ψ, (M, K) float64, each column less its mean."""
     columns = reward_grad_advantages(t, advantage).double()
-    columns = columns - columns.mean((0, 1))
-    scaled = t.discounts(advantage.gamma).unsqueeze(-1) * columns / (t.num_episodes() * horizon)
-    return scaled.flatten(0, 1)
+    weights = episode_weights(t, advantage) / horizon
+    return (weights.unsqueeze(-1) * (columns - columns.mean((0, 1)))).flatten(0, 1)
 
 
 def _mean_reward_gradient(t: Trajectories, horizon: int, advantage: AdvantageSettings) -> Tensor:
     """∂η*/∂ψ over the horizon (Eq. 3), (K,) float64."""
-    discounted = t.discounts(advantage.gamma).unsqueeze(-1) * t.reward_grads.double()
-    return (discounted.sum((0, 1)) / (t.num_episodes() * horizon)).cpu()
+    weights = episode_weights(t, advantage).unsqueeze(-1) / horizon
+    return (weights * t.reward_grads.double()).sum((0, 1)).cpu()

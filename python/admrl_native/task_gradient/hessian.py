@@ -19,7 +19,7 @@ def per_step_hessian(scores: ScoreProducts, weights: Tensor) -> HessianProduct:
     out, so the estimator is biased; see docs/deviations.md.
 
     Args:
-        weights: w_t (M,), the discounted advantages over the number of trajectories.
+        weights: w_t (M,), discounted advantages averaged over episodes.
     """
 
     def product(x: Tensor) -> Tensor:

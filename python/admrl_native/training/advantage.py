@@ -55,5 +55,18 @@ def reward_grad_advantages(trajectories: Trajectories, settings: AdvantageSettin
     return torch.from_numpy(result).to(t.rewards.device)
 
 
+def episode_weights(trajectories: Trajectories, settings: AdvantageSettings) -> Tensor:
+    """w (N, T) float64 with Σ w x ≈ E[Σ_t γ^t x_t] over episodes, however many the batch cuts off.
+
+    w = γ^t / n_t, t the step within the episode, n_t the number of episodes that began early enough
+    for their step t to lie in the batch.
+
+    Source: Eqs. 3, 4, 6, 7 (the expectation over trajectories).
+    """
+    t = trajectories
+    weights = _core.episode_weights(_numpy(t.dones), _numpy(t.timeouts), settings.gamma)
+    return torch.from_numpy(weights).to(t.rewards.device)
+
+
 def _numpy(x: Tensor) -> Any:
     return x.detach().cpu().contiguous().numpy()

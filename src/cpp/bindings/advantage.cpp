@@ -49,26 +49,15 @@ py::array_t<float> reward_grad_advantages_py(const py::object& reward_grads,
   return out.array;
 }
 
-py::tuple discounted_sums_py(const py::object& x, const py::object& dones,
-                             const py::object& timeouts, double gamma) {
-  const auto sizes = sizes_of<float>(x, "x", {{"N"}, {"T"}, {"K"}});
-  const auto n = sizes[0], t = sizes[1], k = sizes[2];
-  if (k == 0) throw InvalidInput("x: expected at least one column K, got none");
-  const Trajectories shape = trajectories(dones, timeouts, n, t);
-  const auto values = read_span<float>(x, "x", {{"N", n}, {"T", t}, {"K", k}});
-  std::vector<double> sums;
+py::array episode_weights_py(const py::object& dones, const py::object& timeouts, double gamma) {
+  const auto sizes = sizes_of<bool>(dones, "dones", {{"N"}, {"T"}});
+  const Trajectories shape = trajectories(dones, timeouts, sizes[0], sizes[1]);
+  NewArray<double> out({sizes[0], sizes[1]});
   {
     const py::gil_scoped_release release;
-    sums = discounted_sums(shape, static_cast<std::size_t>(k), values, gamma);
+    episode_weights(shape, gamma, out.span);
   }
-  const auto episodes = static_cast<py::ssize_t>(sums.size()) / k;
-  NewArray<double> per_episode({episodes, k}), mean({k});
-  std::copy(sums.begin(), sums.end(), per_episode.span.begin());
-  std::fill(mean.span.begin(), mean.span.end(), 0.0);
-  for (std::size_t i = 0; i < sums.size(); ++i)
-    mean.span[i % static_cast<std::size_t>(k)] += sums[i];
-  for (double& m : mean.span) m /= static_cast<double>(episodes);
-  return py::make_tuple(mean.array, per_episode.array);
+  return out.array;
 }
 
 }  // namespace
@@ -115,24 +104,23 @@ Source: Eq. 6.
 
 Raises:
     ValueError: an array of another shape or type, or a factor outside [0, 1].)");
-  m.def(
-      "discounted_sums", &discounted_sums_py, py::arg("x"), py::arg("dones"), py::arg("timeouts"),
-      py::arg("gamma"),
-      R"(Discounted sums over episodes, sum_t gamma^t x_t, t counted from the episode's first step.
+  m.def("episode_weights", &episode_weights_py, py::arg("dones"), py::arg("timeouts"),
+        py::arg("gamma"),
+        R"(Weights with which a sum over samples estimates an expectation over episodes.
 
-An episode that the end of the batch cuts counts as it is.
+sum of w x over all samples estimates E[sum_t gamma^t x_t], t counted from the episode's first step:
+w = gamma^t / n_t, n_t the number of episodes that began early enough for their step t to lie in the
+batch, whether they lived to see it or not.
 
 Args:
-    x: (N, T, K) float32, viewed; dr/dpsi for Eq. 3.
     dones: (N, T) bool, viewed.
     timeouts: (N, T) bool, viewed.
     gamma: discount, in [0, 1].
 
 Returns:
-    mean over the E episodes, (K,) float64, and the sums, (E, K) float64, in order of environment
-    and time.
+    (N, T) float64.
 
-Source: Eq. 3.
+Source: Eqs. 3, 4, 6, 7.
 
 Raises:
     ValueError: an array of another shape or type, or gamma outside [0, 1].)");

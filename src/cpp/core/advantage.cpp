@@ -78,29 +78,33 @@ void reward_grad_advantages(const Trajectories& shape, std::size_t task_dim,
   }
 }
 
-std::vector<double> discounted_sums(const Trajectories& shape, std::size_t columns,
-                                    std::span<const float> x, double gamma) {
+void episode_weights(const Trajectories& shape, double gamma, std::span<double> out) {
   const std::size_t steps = checked_steps(shape);
-  check_size("x", x.size(), steps * columns);
+  check_size("out", out.size(), steps);
   check_fraction("gamma", gamma);
-  std::vector<double> sums;
-  std::vector<double> sum(columns, 0.0);
+  // begun[c]: episodes that begin at or before column c
+  std::vector<double> begun(shape.horizon, 0.0);
   for (std::size_t env = 0; env < shape.num_envs; ++env) {
+    begun[0] += 1.0;
+    for (std::size_t t = 0; t + 1 < shape.horizon; ++t) {
+      if (shape.ends(env, t)) begun[t + 1] += 1.0;
+    }
+  }
+  for (std::size_t c = 1; c < shape.horizon; ++c) begun[c] += begun[c - 1];
+
+  for (std::size_t env = 0; env < shape.num_envs; ++env) {
+    std::size_t age = 0;
     double discount = 1.0;
     for (std::size_t t = 0; t < shape.horizon; ++t) {
-      const std::size_t i = (env * shape.horizon + t) * columns;
-      for (std::size_t k = 0; k < columns; ++k) {
-        sum[k] += discount * static_cast<double>(x[i + k]);
-      }
+      out[env * shape.horizon + t] = discount / begun[shape.horizon - 1 - age];
+      ++age;
       discount *= gamma;
       if (shape.ends(env, t)) {
-        sums.insert(sums.end(), sum.begin(), sum.end());
-        sum.assign(columns, 0.0);
+        age = 0;
         discount = 1.0;
       }
     }
   }
-  return sums;
 }
 
 }  // namespace admrl

@@ -39,10 +39,12 @@ void reward_grad_advantages(const Trajectories& shape, std::size_t task_dim,
                             std::span<const float> reward_grads, double gamma, double lambda,
                             std::span<float> out);
 
-// The discounted sum of x (N, T, K) of every episode, (E, K), in order of environment and time;
-// an episode cut by the end of the batch counts as it is (Eq. 3 is their mean). Raises as
-// `advantages`.
-std::vector<double> discounted_sums(const Trajectories& shape, std::size_t columns,
-                                    std::span<const float> x, double gamma);
+// Weights (N, T) with which a sum over all samples estimates an expectation over episodes,
+//   sum_{n,t} w x  ~  E[ sum_t gamma^t x_t ]        (Eqs. 3, 4, 6, 7)
+// w = gamma^t / n_t, t the step within the episode, n_t the number of episodes that began early
+// enough for their step t to lie in the batch, whether they lived to see it or not. Dividing by the
+// number of all episodes instead would count those that the last column cuts as if they had ended.
+// Raises as `advantages`.
+void episode_weights(const Trajectories& shape, double gamma, std::span<double> out);
 
 }  // namespace admrl
