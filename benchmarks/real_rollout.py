@@ -37,7 +37,7 @@ OURS = "ours, closed loop"
 BATCH = "mujoco.batch + torch policy"
 PACKAGES = ("admrl-native", "mujoco-core", "mujoco", "numpy", "torch", "gymnasium", "envpool")
 
-# What issue 2 asks for at 50 environments and 2 threads: (robot, other, least ratio ours/other).
+# What is asked for at 50 environments and 2 threads: (robot, other, least ratio ours/other).
 TARGETS = (
     ("Ant", LIMIT, 0.90),
     ("Hopper", LIMIT, 0.90),

@@ -43,13 +43,14 @@ class Memory:
     """An observer that keeps everything; `stop_after` checkpoints it raises KeyboardInterrupt."""
 
     def __init__(self, stop_after: int | None = None) -> None:
+        self.phases: list[tuple[int, str]] = []
         self.records: list[tuple[str, dict[str, Any]]] = []
         self.states: list[dict[str, Any]] = []
         self.transitions: dict[str, list[dict[str, torch.Tensor]]] = {}
         self.stop_after = stop_after
 
     def phase(self, name: str, *, task: int, steps: int) -> None:
-        pass
+        self.phases.append((task, name))
 
     def step(self, values: dict[str, float]) -> None:
         pass

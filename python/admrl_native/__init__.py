@@ -1,7 +1,7 @@
 """Model-based adversarial meta-reinforcement learning, with a C++ core, on MuJoCo.
 
 The public names are loaded when first used: `import admrl_native` itself loads neither torch, nor
-numpy, nor MuJoCo.
+numpy, nor MuJoCo, of which it only checks that there is one of the right version.
 """
 
 from __future__ import annotations
@@ -9,6 +9,10 @@ from __future__ import annotations
 import importlib
 import operator
 from typing import TYPE_CHECKING, Any
+
+from ._mujoco import find_library
+
+find_library()  # refuses a missing or unsuitable MuJoCo now, not in the middle of something
 
 if TYPE_CHECKING:
     from ._core import SimulationError, SolverError, build_info

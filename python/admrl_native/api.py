@@ -71,6 +71,7 @@ def train(
         overrides=overrides,
     )
     resolve_device(config.device)
+    check_simulation(config)
     path = folders.default_path(config) if out is None else pathlib.Path(out)
     folder = folders.create(path, config)
     carry_on(folder, config, make_progress(config) if progress else Silent())
@@ -111,7 +112,23 @@ def open_to_resume(
     changes = {"threads": threads, "device": device}
     config = dataclasses.replace(config, **{k: v for k, v in changes.items() if v is not None})  # type: ignore[arg-type]
     resolve_device(config.device)
+    check_simulation(config)
     return folder, config
+
+
+def check_simulation(config: Config) -> None:
+    """Builds the real environment once, so that what it refuses is known before any work.
+
+    Raises:
+        SettingError: the model does not exist, does not load or does not fit the family, or MuJoCo
+            or the native core cannot be used.
+    """
+    try:
+        from .families.native import native_simulation
+
+        native_simulation(config.family, config.training.physics, 1, 1)
+    except (ImportError, OSError, ValueError) as error:
+        raise SettingError("", f"expected a simulation that starts: {error}") from error
 
 
 def carry_on(folder: folders.RunFolder, config: Config, progress: Progress) -> None:
@@ -170,7 +187,7 @@ class Run:
     """
 
     def __init__(self, path: pathlib.Path, config: Config) -> None:
-        self.path = path
+        self.path = path.resolve()
         self.config = config
         self._trainer: MetaTrainer | None = None
 

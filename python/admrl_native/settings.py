@@ -114,6 +114,8 @@ def _hints(cls: type[Settings]) -> dict[str, Any]:
 
 _known_hints: dict[type[Settings], dict[str, Any]] = {}
 
+_LARGEST_INT = 2**31 - 1  # of the native core's int
+
 
 def _settings_class(hint: Any) -> type[Settings] | None:
     return hint if isinstance(hint, type) and issubclass(hint, Settings) else None
@@ -139,6 +141,8 @@ def _checked(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> A
         raise SettingError(name, f"expected {hint.__name__}, got {value!r}")
     if isinstance(value, float) and not math.isfinite(value):
         raise SettingError(name, f"expected a finite number, got {value!r}")
+    if isinstance(value, int) and abs(value) > _LARGEST_INT:
+        raise SettingError(name, f"expected at most {_LARGEST_INT}, got {value!r}")
     minimum, maximum, above = (metadata.get(k) for k in ("minimum", "maximum", "above"))
     if minimum is not None and value < minimum:
         raise SettingError(name, f"expected at least {minimum}, got {value!r}")

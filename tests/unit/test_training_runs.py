@@ -125,3 +125,24 @@ def test_every_task_starts_afresh():
     steps = [s["optimisers"]["agent.value"]["0.step"].item() for s in (first, second)]
     # one virtual iteration of two policy updates: two minibatches of at most 64 of 120 samples
     assert steps == [4, 4]
+
+
+def test_the_order_is_algorithm_1_s():
+    memory = Memory()
+    make_trainer(memory).train()
+    later = ["random-policy", "zero-shot", "slbo 1/1", "task-gradient"]
+    assert memory.phases == [
+        # no data yet: no zero-shot adaptation, and no gradient without its policy
+        *[(0, name) for name in ("random-policy", "slbo 1/2", "slbo 2/2")],
+        *[(1, name) for name in later],
+        *[(2, name) for name in later],
+    ]
+    iterations = [(v["task"], v["phase"]) for event, v in memory.records if "iteration" in event]
+    assert iterations == [
+        (0, "slbo-0"),
+        (0, "slbo-1"),
+        (1, "zero-shot"),
+        (1, "slbo-0"),
+        (2, "zero-shot"),
+        (2, "slbo-0"),
+    ]

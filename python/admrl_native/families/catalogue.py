@@ -1,7 +1,7 @@
 """The five task families of the paper.
 
 Source: Section 5 and Appendix C; models, indices and ranges as the authors ran them. The paper
-prints the low-dimensional reward without its minus sign (docs/deviations.md).
+prints the low-dimensional reward without its minus sign (docs/equations.md).
 """
 
 from __future__ import annotations

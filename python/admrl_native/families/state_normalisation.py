@@ -30,7 +30,7 @@ def random_policy_statistics(family: Family) -> StateNormalisation:
     NUM_EPISODES episodes of EPISODE_STEPS steps from SEED with the default physics; an episode that
     ends is followed by the next.
 
-    Source: reference-facts of the authors' Cheetah-Highdim, who ship a table made this way.
+    Source: the authors ship a table of Cheetah-Highdim's statistics made this way.
 
     Raises:
         ValueError: an entry of the observation never changes.

@@ -52,7 +52,7 @@ class Dynamics(nn.Module):
     def loss(self, obs: Tensor, actions: Tensor, next_obs: Tensor) -> Tensor:
         """Mean over the batch of the root mean square error in units of σ_Δ, shape ().
 
-        Source: science.md section 6 (root per sample, mean over the batch).
+        Source: the authors' code (root per sample, mean over the batch).
         """
         target = self.differences(next_obs - obs)
         error = self.normalised_difference(obs, actions) - target

@@ -41,7 +41,7 @@ class Config:
         method: one of `METHODS`.
         preset: the preset `training` started from; a label.
         seed: seed of every random stream of the run.
-        threads: threads of the simulation and of virtual training; does not change the results.
+        threads: simulation threads; does not change the results.
         device: one of `DEVICES`.
         first_psi: the first task, in the family's units; None: `task_selection.first_u`.
 
@@ -150,6 +150,9 @@ def make_config(
     if isinstance(family, str):
         _check_choice("family", family, tuple(FAMILIES))
         family = make_family(family)
+    elif not family.model.startswith("gymnasium:"):
+        # The run folder must find the model from any directory.
+        family = dataclasses.replace(family, model=os.path.abspath(family.model))
     _check_choice("preset", preset_name, PRESETS)
     overrides = dict(overrides or {})
     if first_psi is not None and "first_u" in overrides:

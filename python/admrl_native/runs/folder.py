@@ -129,7 +129,10 @@ def lock(folder: RunFolder) -> BinaryIO:
     Raises:
         SettingError: another process is training there.
     """
-    file = open(folder.path / ".lock", "wb")  # noqa: SIM115  (open as long as the run)
+    try:
+        file = open(folder.path / ".lock", "wb")  # noqa: SIM115  (open as long as the run)
+    except OSError as error:
+        raise SettingError("resume", f"expected a folder to write in: {error}") from error
     try:
         import fcntl
     except ImportError:  # not POSIX: no advisory locks

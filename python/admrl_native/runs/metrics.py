@@ -35,6 +35,10 @@ class MetricsLog:
         self._file.flush()
         self.lines += 1
 
+    def sync(self) -> None:
+        """Returns when everything appended is on the disk."""
+        os.fsync(self._file.fileno())
+
     def close(self) -> None:
         self._file.close()
 

@@ -88,6 +88,9 @@ class Recorder:
         self._data.append(purpose, transitions)
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
+        # A checkpoint counts lines: they must be there whenever it is.
+        self._metrics.sync()
+        self._tasks.sync()
         position = {
             "metrics_lines": self._metrics.lines,
             "tasks_lines": self._tasks.lines,
@@ -122,6 +125,13 @@ _NOTHING: Mapping[str, Any] = {
 
 
 def is_complete(folder: RunFolder) -> bool:
-    """Whether the run came to its end: its last record is "end"."""
-    lines = read_metrics(folder.metrics)
+    """Whether the run came to its end: its last record is "end".
+
+    Raises:
+        SettingError: the metrics cannot be read.
+    """
+    try:
+        lines = read_metrics(folder.metrics)
+    except (OSError, ValueError) as error:
+        raise SettingError("resume", f"expected an undamaged run folder: {error}") from error
     return bool(lines) and lines[-1]["event"] == "end"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import os
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -60,6 +61,10 @@ class TasksTable:
             row[f"return_{name}"] = last(values["returns"].get(name))
         self._pending = {}
         self._write([row.get(column) for column in self._columns])
+
+    def sync(self) -> None:
+        """Returns when every row is on the disk."""
+        os.fsync(self._file.fileno())
 
     def close(self) -> None:
         self._file.close()

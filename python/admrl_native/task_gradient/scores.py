@@ -22,7 +22,7 @@ class ScoreProducts:
         actions: (M, A), unclipped.
         dtype: precision of the products; float64 costs twice float32.
 
-    Source: science.md section 3 (the three pieces of every Hessian estimator).
+    Source: Eq. 7, Appendix B: what Hessian and gradient estimators are made of.
     """
 
     def __init__(

@@ -42,7 +42,7 @@ def advantages_and_returns(
 def reward_grad_advantages(trajectories: Trajectories, settings: AdvantageSettings) -> Tensor:
     """∂Â/∂ψ (N, T, K): GAE is linear in the rewards and V is held fixed.
 
-    Source: Eq. 6; science.md section 2.
+    Source: Eq. 6.
     """
     t = trajectories
     result = _core.reward_grad_advantages(

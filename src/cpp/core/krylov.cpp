@@ -1,9 +1,11 @@
 #include "core/krylov.hpp"
 
+#include <Eigen/Core>
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
 #include <limits>
+#include <numeric>
 #include <string>
 #include <utility>
 
@@ -16,23 +18,25 @@ using Vector = std::vector<double>;
 
 constexpr double kRounding = 10.0 * std::numeric_limits<double>::epsilon();
 
+auto map(const Vector& x) {
+  return Eigen::Map<const Eigen::VectorXd>(x.data(), static_cast<Eigen::Index>(x.size()));
+}
+auto map(Vector& x) {
+  return Eigen::Map<Eigen::VectorXd>(x.data(), static_cast<Eigen::Index>(x.size()));
+}
+
+// In order, one by one: the bits do not depend on how wide the processor's registers are.
 double dot(const Vector& x, const Vector& y) {
-  double sum = 0.0;
-  for (std::size_t i = 0; i < x.size(); ++i) sum += x[i] * y[i];
-  return sum;
+  return std::inner_product(x.begin(), x.end(), y.begin(), 0.0);
 }
 
 double norm(const Vector& x) { return std::sqrt(dot(x, x)); }
 
 // y += a x
-void add(double a, const Vector& x, Vector& y) {
-  for (std::size_t i = 0; i < x.size(); ++i) y[i] += a * x[i];
-}
+void add(double a, const Vector& x, Vector& y) { map(y) += a * map(x); }
 
 // y = x + a y
-void scale_add(const Vector& x, double a, Vector& y) {
-  for (std::size_t i = 0; i < x.size(); ++i) y[i] = x[i] + a * y[i];
-}
+void scale_add(const Vector& x, double a, Vector& y) { map(y) = map(x) + a * map(y); }
 
 void check(std::span<const double> b, const KrylovSettings& settings) {
   if (b.empty()) throw InvalidInput("b: expected at least one element");
