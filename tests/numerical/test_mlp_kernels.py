@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import itertools
 import os
 import subprocess
@@ -152,11 +153,12 @@ def test_build_info() -> None:
     info = _core.build_info()
     assert set(info) == {
         *("version", "kernels", "isa_available", "compiler"),
-        *("mujoco_headers", "eigen", "cxx_standard"),
+        *("mujoco", "mujoco_headers", "eigen", "cxx_standard"),
     }
     assert info["isa_available"][0] == "generic"
     assert info["kernels"] in info["isa_available"]
     assert info["mujoco_headers"].startswith("4.0.")
+    assert info["mujoco"] == importlib.metadata.version("mujoco-core")
     assert info["cxx_standard"] == "C++20"
 
 

@@ -121,7 +121,8 @@ class Family:
     healthy: tuple[HealthyRange, ...] = ()
 
     def __post_init__(self) -> None:
-        _check(bool(self.name), "name", "a name", self.name)
+        plain = bool(self.name) and not set(self.name) & set("/\\\0")
+        _check(plain, "name", "a name without slashes", self.name)
         _check(bool(self.model), "model", "an XML file", self.model)
         _check(self.act_dim >= 1, "act_dim", "at least 1", self.act_dim)
         _check(len(self.obs_blocks) > 0, "obs_blocks", "at least one block", self.obs_blocks)

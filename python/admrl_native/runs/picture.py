@@ -96,7 +96,7 @@ def _draw_tasks(figure: Any, axes: Axes, summary: Summary) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    places = _places(summary)
+    places = [(t.psi[0], t.psi[1]) for t in summary.tasks]
     if family.task_dim == 3:
         values: list[float | None] = [t.psi[2] for t in summary.tasks]
         label, limits = names[2], (family.task_low[2], family.task_high[2])
@@ -115,17 +115,18 @@ def _draw_tasks(figure: Any, axes: Axes, summary: Summary) -> None:
             "connectionstyle": "arc3,rad=0.12",
         }
         axes.annotate("", xy=end, xytext=begin, arrowprops=arrow)
-    for t, (x, y), value in zip(summary.tasks, places, values, strict=True):
+    for place, label_place, t, value in zip(
+        places, _label_places(summary), summary.tasks, values, strict=True
+    ):
         colour = "#BBBBBB" if value is None else scale.to_rgba(value)
-        # White on the dark half of the scale, black on the light half.
-        dark = value is not None and value < limits[0] + 0.6 * (limits[1] - limits[0])
         axes.scatter(
-            [x], [y], color=[colour], s=330, edgecolors="white", linewidths=1.5, zorder=3,
+            *place, color=[colour], s=110, edgecolors="black", linewidths=0.8, zorder=3,
             clip_on=False,
         )  # fmt: skip
-        axes.text(
-            x, y, str(t.task + 1), ha="center", va="center", zorder=4, fontsize=9,
-            fontweight="bold", color="white" if dark else "black",
+        axes.annotate(
+            str(t.task + 1), xy=place, xytext=label_place, ha="center", va="center", zorder=4,
+            fontsize=10, fontweight="bold", annotation_clip=False,
+            arrowprops={"arrowstyle": "-", "color": "black", "linewidth": 0.6, "shrinkB": 5},
         )  # fmt: skip
     low, high = family.task_low, family.task_high
     for k, limit in ((0, axes.set_xlim), (1, axes.set_ylim)):
@@ -142,15 +143,17 @@ def _draw_tasks(figure: Any, axes: Axes, summary: Summary) -> None:
     figure.colorbar(scale, ax=axes, label=label, shrink=0.9)
 
 
-def _places(summary: Summary) -> list[tuple[float, float]]:
-    """Where to draw every task; tasks that coincide are put side by side."""
+def _label_places(summary: Summary) -> list[tuple[float, float]]:
+    """Where to write the number of every task: beside it, and beside the other numbers."""
     low, high = summary.config.family.task_low, summary.config.family.task_high
     centre, half = ([f * (high[k] + s * low[k]) for k in (0, 1)] for f, s in ((0.5, 1), (0.5, -1)))
     placed: list[tuple[float, float]] = []
     for task in summary.tasks:
         u = [(task.psi[k] - centre[k]) / half[k] for k in (0, 1)]
-        while any(math.hypot(u[0] - a, u[1] - b) < 0.09 for a, b in placed):
-            u[0] += -0.1 if u[0] > 0 else 0.1
+        inwards = -1 if u[0] > 0 else 1
+        u[1] += -0.12 if u[1] > 0 else 0.12
+        while any(math.hypot(u[0] - a, u[1] - b) < 0.1 for a, b in placed):
+            u[0] += inwards * 0.1
         placed.append((u[0], u[1]))
     return [(centre[0] + a * half[0], centre[1] + b * half[1]) for a, b in placed]
 

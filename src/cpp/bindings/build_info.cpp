@@ -18,6 +18,7 @@ void bind_build_info(py::module_& m) {
         d["kernels"] = info.kernels;
         d["isa_available"] = info.isa_available;
         d["compiler"] = info.compiler;
+        d["mujoco"] = info.mujoco;
         d["mujoco_headers"] = info.mujoco_headers;
         d["eigen"] = info.eigen;
         d["cxx_standard"] = info.cxx_standard;
@@ -27,7 +28,8 @@ void bind_build_info(py::module_& m) {
 
 Returns:
     dict: version, kernels (the instruction set in use), isa_available (those this CPU has, lowest
-    first), compiler, mujoco_headers, eigen, cxx_standard.
+    first), compiler, mujoco (the library in use), mujoco_headers (built against), eigen,
+    cxx_standard.
 
 Raises:
     ValueError: the environment variable ADMRL_ISA names an unknown or missing instruction set.)");

@@ -8,6 +8,16 @@
 
 namespace admrl {
 
+namespace {
+
+// MuJoCo's version is one number: 4000001 is 4.0.1.
+std::string dotted(int version) {
+  return std::to_string(version / 1000000) + "." + std::to_string(version / 1000 % 1000) + "." +
+         std::to_string(version % 1000);
+}
+
+}  // namespace
+
 BuildInfo build_info() {
   BuildInfo info;
   info.kernels = kernels().isa;
@@ -17,11 +27,8 @@ BuildInfo build_info() {
 #else
   info.compiler = "GCC " __VERSION__;
 #endif
-  // The header's version is one number: 4000001 is 4.0.1.
-  constexpr long version = mjVERSION_HEADER;
-  info.mujoco_headers = std::to_string(version / 1000000) + "." +
-                        std::to_string(version / 1000 % 1000) + "." +
-                        std::to_string(version % 1000);
+  info.mujoco = dotted(mj_version());
+  info.mujoco_headers = dotted(mjVERSION_HEADER);
   info.eigen = std::to_string(EIGEN_WORLD_VERSION) + "." + std::to_string(EIGEN_MAJOR_VERSION) +
                "." + std::to_string(EIGEN_MINOR_VERSION);
   info.cxx_standard = "C++" + std::to_string(__cplusplus / 100 % 100);

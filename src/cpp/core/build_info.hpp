@@ -10,7 +10,8 @@ struct BuildInfo {
   std::string kernels;                     // instruction set in use
   std::vector<std::string> isa_available;  // instruction sets built that this CPU has, lowest first
   std::string compiler;
-  std::string mujoco_headers;  // version, e.g. "4.0.1"
+  std::string mujoco;          // version of the library in use, e.g. "4.0.1"
+  std::string mujoco_headers;  // version built against
   std::string eigen;           // version
   std::string cxx_standard;    // e.g. "C++20"
 };
