@@ -1,7 +1,7 @@
 """Eq. 2, from samples, against central differences of L(ψ) on a problem solved in closed form.
 
 One step, s' = A s + B a with a ~ N(W s + b, σ² I) and r = −‖s' − ψ‖² − ρ‖a‖²: the mean and the
-covariance of s' are exact, θ̂(ψ) is found by Newton's method in a model with another A and B than the
+covariance of s' are exact, θ̂(ψ) is found by Newton's method in a model whose A and B are not the
 real ones, and L(ψ) follows. With a single step the per-step Hessian has no terms to leave out, so
 every part of the task gradient, its signs and its units are checked at once, by something that
 shares no code with it.
