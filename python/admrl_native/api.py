@@ -41,6 +41,9 @@ def train(
 ) -> Run:
     """Trains a run to its end: what `python -m admrl_native.train` does.
 
+    torch is set to one thread inside an operation, for the whole process: its sums would otherwise
+    depend on the number of threads.
+
     Args:
         family: a family, or the name of a built-in one.
         method: "admrl", "mb-unif" or "mb-gauss".
@@ -284,17 +287,8 @@ class Run:
         return self._trainer
 
 
-class _Nobody:
-    """An observer that is told nothing of interest."""
-
-    def phase(self, name: str, *, task: int, steps: int) -> None:
-        pass
-
-    def step(self, values: Mapping[str, float]) -> None:
-        pass
-
-    def record(self, event: str, values: Mapping[str, Any]) -> None:
-        pass
+class _Nobody(Silent):
+    """An observer that shows nothing and keeps nothing."""
 
     def store(self, purpose: str, transitions: Mapping[str, Any]) -> None:
         pass

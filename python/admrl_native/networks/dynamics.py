@@ -15,7 +15,7 @@ from .settings import NetworkSettings
 class Dynamics(nn.Module):
     """Deterministic model s' = s + μ_Δ + σ_Δ · MLP([(s − mean)/std, clip(a, −1, 1)]).
 
-    Source: science of SLBO (Luo et al. 2018) as the authors ran it.
+    Source: SLBO (Luo et al. 2018), as the authors ran it.
 
     Args:
         state_clip: predicted states are clipped to mean ± state_clip · std.

@@ -11,7 +11,9 @@ from ..settings import Settings, setting
 class CollectionSettings(Settings):
     """Source: the authors' code (Ornstein-Uhlenbeck noise added to the sampled action)."""
 
-    num_envs: int = setting(50, "real environments stepped side by side", minimum=1)
+    num_envs: int = setting(
+        50, "real environments side by side, at most: each follows whole episodes", minimum=1
+    )
     ou_theta: float = setting(0.15, "mean reversion of the exploration noise", minimum=0)
     ou_sigma: float = setting(0.3, "scale of the exploration noise; 0: none", minimum=0)
     evaluation_episodes: int = setting(20, "episodes per real evaluation of a policy", minimum=1)

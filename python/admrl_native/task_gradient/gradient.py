@@ -6,7 +6,8 @@ g = ∂η*/∂θ|θ̂ (Eq. 4) comes from real trajectories of π_θ̂; H = ∂²
 M = ∂²η̂/∂θ∂ψᵀ (Eq. 6) from trajectories of π_θ̂ in the learned model.
 
 Unit: everything is divided by the horizon, a mean over the time steps of a full episode, as the
-authors' code has it; `damping` and the step size α have their published values in this unit.
+authors' code has it; `damping` and the step size α are published in this unit (what γ^t changes in
+H: docs/deviations.md).
 """
 
 from __future__ import annotations

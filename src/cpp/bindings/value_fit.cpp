@@ -4,6 +4,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/simulation.hpp"
 
 namespace admrl {
 
@@ -62,15 +63,11 @@ py::array_t<double> fit_value_py(const py::sequence& layers, const py::sequence&
   const ValueData data{read_span<float>(x, "x", {{"M", rows}, {"in", in}}),
                        read_span<float>(targets, "targets", {{"M", rows}}),
                        read_span<std::int64_t>(order, "order", {{"E", epochs}, {"M", rows}})};
-  const auto check_signals = [] {
-    const py::gil_scoped_acquire acquire;
-    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
-  };
   std::vector<double> losses;
   {
     const py::gil_scoped_release release;
     losses = fit_value(views, steps_done, data, minibatch, {learning_rate, beta1, beta2, eps},
-                       check_signals);
+                       poll_signals());
   }
   NewArray<double> out({epochs});
   std::copy(losses.begin(), losses.end(), out.span.begin());
