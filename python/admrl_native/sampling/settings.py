@@ -12,7 +12,7 @@ class CollectionSettings(Settings):
     """Source: the authors' code (Ornstein-Uhlenbeck noise added to the sampled action)."""
 
     num_envs: int = setting(
-        50, "real environments side by side, at most: each follows whole episodes", minimum=1
+        50, "most real environments side by side (each follows an episode)", minimum=1
     )
     ou_theta: float = setting(0.15, "mean reversion of the exploration noise", minimum=0)
     ou_sigma: float = setting(0.3, "scale of the exploration noise; 0: none", minimum=0)
