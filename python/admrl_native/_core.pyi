@@ -104,7 +104,7 @@ class Simulation:
     def raw_replay(self, actions: _Float32, ends: _Bool, seed: int) -> None: ...
 
 # Build, networks, advantages, solvers (bindings/build_info.cpp, mlp.cpp, value_fit.cpp,
-# advantage.cpp, krylov.cpp)
+# advantage.cpp, krylov.cpp, lanczos.cpp)
 
 _Int64 = NDArray[np.int64]
 _Layers = Sequence[tuple[_Float32, _Float32]]
@@ -139,6 +139,11 @@ def reward_grad_advantages(
     reward_grads: _Float32, dones: _Bool, timeouts: _Bool, gamma: float, lam: float
 ) -> _Float32: ...
 def episode_weights(dones: _Bool, timeouts: _Bool, gamma: float) -> _Float64: ...
+def cross_step_scan(
+    weights: _Float64, c: _Float64, dones: _Bool, timeouts: _Bool, decay: float
+) -> _Float64: ...
+def episode_sum_scan(weights: _Float64, c: _Float64, dones: _Bool, timeouts: _Bool) -> _Float64: ...
+def centre_by_age(x: _Float32, dones: _Bool, timeouts: _Bool) -> _Float64: ...
 def solve_symmetric(
     hvp: Callable[[_Float64], _Float64],
     b: _Float64,
@@ -147,4 +152,13 @@ def solve_symmetric(
     damping: float,
     max_iterations: int,
     tolerance: float,
-) -> tuple[_Float64, float, float, int, int, str, _Float64]: ...
+    rounding: float,
+) -> tuple[_Float64, float, float, int, int, str, _Float64, str, str]: ...
+def lanczos(
+    hvp: Callable[[_Float64], _Float64],
+    b: _Float64,
+    dampings: _Float64,
+    *,
+    max_iterations: int,
+    tolerance: float,
+) -> tuple[_Float64, _Float64, _Float64, int, int, tuple[str, ...], _Float64]: ...

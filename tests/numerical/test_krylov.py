@@ -4,49 +4,28 @@ from __future__ import annotations
 
 import functools
 import signal
-from collections.abc import Callable
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 import torch
 
 from admrl_native._native import _core
-from admrl_native.krylov import SolveResult, solve_symmetric
+from admrl_native.krylov import SolveResult, lanczos, solve_symmetric
+from systems import (
+    INDEFINITE,
+    POSITIVE,
+    SINGULAR,
+    Array,
+    product_of,
+    relative,
+    rhs,
+    symmetric,
+    tikhonov,
+)
 
-Array = npt.NDArray[np.float64]
-
-INDEFINITE = np.concatenate([-np.geomspace(0.3, 20.0, 20), np.geomspace(0.2, 50.0, 30)])
-SINGULAR = np.concatenate([np.zeros(8), -np.geomspace(0.5, 5.0, 12), np.geomspace(0.5, 9.0, 20)])
-POSITIVE = np.geomspace(0.5, 80.0, 40)
 TIKHONOV: list[str] = ["cgnr", "minres"]
 METHODS: list[str] = ["cgnr", "minres", "cg"]
-
-
-def symmetric(spectrum: Array, seed: int = 0) -> Array:
-    """A symmetric matrix with these eigenvalues and random eigenvectors."""
-    size = len(spectrum)
-    q, _ = np.linalg.qr(np.random.default_rng(seed).standard_normal((size, size)))
-    h = (q * spectrum) @ q.T
-    return np.ascontiguousarray((h + h.T) / 2)
-
-
-def rhs(size: int, seed: int = 1) -> Array:
-    return np.random.default_rng(seed).standard_normal(size)
-
-
-def product_of(h: Array) -> Callable[[Array], Array]:
-    return lambda x: h @ x
-
-
-def tikhonov(h: Array, b: Array, damping: float) -> Array:
-    """argmin ‖H x − b‖² + μ‖x‖² as a dense least-squares problem."""
-    stacked = np.vstack([h, np.sqrt(damping) * np.eye(len(b))])
-    return np.linalg.lstsq(stacked, np.concatenate([b, np.zeros(len(b))]), rcond=None)[0]
-
-
-def relative(x: Array, reference: Array) -> float:
-    return float(np.linalg.norm(x - reference) / np.linalg.norm(reference))
+EVERY: list[str] = [*METHODS, "dense"]
 
 
 @pytest.mark.parametrize("damping", [0.01, 0.1, 3.0])
@@ -86,14 +65,17 @@ def test_inconsistent_singular_system_has_a_least_squares_solution(method: str) 
     assert found.residual > 0.1
 
 
-def test_minres_keeps_the_best_iterate_of_a_system_that_blows_up() -> None:
-    h, b = symmetric(SINGULAR), rhs(len(SINGULAR))
-    found = solve_symmetric(product_of(h), b, "minres", 0.0, 1000, 1e-13)
+@pytest.mark.parametrize("seed", range(5))
+def test_minres_ends_before_a_singular_system_blows_up(seed: int) -> None:
+    h, b = symmetric(SINGULAR, seed), rhs(len(SINGULAR), seed + 10)
+    found = solve_symmetric(product_of(h), b, "minres", 0.0, 1000, 0.0)
     assert found.reason == "stagnated"
-    assert found.iterations < 1000
+    # The space: b's parts along the 32 other eigenvectors, and one part in the null space.
+    assert found.iterations <= 33
     expected = np.linalg.pinv(h, rcond=1e-10, hermitian=True) @ b
-    # Rounding errors allow about the square root of 2e-16; condition number of H 18.
-    assert relative(h @ found.solution, h @ expected) < 1e-6
+    # The process ends where the part in the null space would raise the residual above 1e-9 by
+    # rounding; condition number of H 18.
+    assert relative(h @ found.solution, h @ expected) < 18 * 1e-9
 
 
 @pytest.mark.parametrize("method", TIKHONOV)
@@ -122,7 +104,7 @@ def test_cg_shifts_a_definite_matrix_away_from_zero(sign: float, damping: float)
     h, b = symmetric(sign * POSITIVE), rhs(len(POSITIVE))
     found = solve_symmetric(product_of(h), b, "cg", damping, 1000, 1e-12)
     assert found.reason == "converged"
-    expected = np.linalg.solve(h + sign * damping * np.eye(len(b)), b)
+    expected = np.linalg.solve(h + sign * np.sqrt(damping) * np.eye(len(b)), b)
     assert relative(found.solution, expected) < 1e-9  # condition number 160, residual 1e-12
     assert found.residual == pytest.approx(
         np.linalg.norm(b - h @ found.solution) / np.linalg.norm(b), abs=1e-14
@@ -135,6 +117,90 @@ def test_cg_says_that_a_matrix_is_indefinite() -> None:
     assert found.reason == "indefinite"
     assert not found.converged
     assert np.all(np.isfinite(found.solution))
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.01, 0.1, 3.0])
+@pytest.mark.parametrize("spectrum", [INDEFINITE, POSITIVE, -POSITIVE])
+def test_dense_solution(spectrum: Array, damping: float) -> None:
+    h, b = symmetric(spectrum), rhs(len(spectrum))
+    calls = 0
+
+    def product(x: Array) -> Array:
+        nonlocal calls
+        calls += 1
+        return h @ x
+
+    found = solve_symmetric(product, b, "dense", damping)
+    # Condition number of H at most 250, of the stacked matrix less: some 1e3 roundings.
+    assert relative(found.solution, tikhonov(h, b, damping)) < 1e-12
+    assert found.reason == "converged"
+    assert found.products == calls == len(b) + 3
+    assert found.iterations == 0
+    assert found.history.tolist() == [found.regularised_residual]
+    assert found.regularised_residual < 1e-12
+    assert found.residual == pytest.approx(
+        np.linalg.norm(b - h @ found.solution) / np.linalg.norm(b), rel=1e-9, abs=1e-14
+    )
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.01])
+def test_dense_is_the_pseudo_inverse_of_a_singular_matrix(damping: float) -> None:
+    h, b = symmetric(SINGULAR), rhs(len(SINGULAR))
+    found = solve_symmetric(product_of(h), b, "dense", damping)
+    expected = (
+        tikhonov(h, b, damping) if damping else np.linalg.pinv(h, rcond=1e-10, hermitian=True) @ b
+    )
+    assert found.reason == "converged"
+    assert relative(found.solution, expected) < 1e-12  # condition number 18 of what counts
+
+
+def test_dense_asks_for_a_symmetric_matrix() -> None:
+    h = symmetric(POSITIVE)
+    h[3, 7] += 1e-3
+    with pytest.raises(_core.SolverError, match=r"^hvp: expected a symmetric H, got H\(3, 7\) = "):
+        solve_symmetric(product_of(h), rhs(len(POSITIVE)), "dense")
+    # Rounding errors of float32 are errors for a float64 b, and none for a float32 one.
+    h32 = torch.from_numpy(symmetric(POSITIVE)).float()
+    b = torch.from_numpy(rhs(len(POSITIVE)))
+    h32[3, 7] *= 1 + 1e-5
+    with pytest.raises(_core.SolverError, match="give b in float32"):
+        solve_symmetric(lambda x: (h32 @ x.float()).double(), b, "dense")
+    found = solve_symmetric(lambda x: h32 @ x, b.float(), "dense", 0.1)
+    # Condition number of H 160: of the order of 160 * 1e-5.
+    assert relative(found.solution.double().numpy(), tikhonov(h32.numpy(), b.numpy(), 0.1)) < 1e-2
+
+
+def test_dense_refuses_what_is_too_large() -> None:
+    with pytest.raises(ValueError, match=r"^b: expected at most 5000 elements .* got 5001"):
+        solve_symmetric(lambda x: x, np.ones(5001), "dense")
+
+
+def test_auto_says_what_it_chooses() -> None:
+    h, b = symmetric(POSITIVE), rhs(len(POSITIVE))
+    small = solve_symmetric(product_of(h), b, "auto", max_iterations=40)
+    assert small.method == "dense"
+    assert small.why == "exact, and P = 40 products are not more than 40, the iterations allowed"
+    assert np.array_equal(small.solution, solve_symmetric(product_of(h), b, "dense").solution)
+    large = solve_symmetric(product_of(h), b, "auto", max_iterations=39)
+    assert large.method == "minres"
+    assert large.why == (
+        "one product an iteration, H definite or not; "
+        "P = 40 products would be more than 39, the iterations allowed"
+    )
+    huge = solve_symmetric(lambda x: 2 * x, np.ones(5001), "auto", max_iterations=10_000)
+    assert huge.method == "minres"
+    assert huge.why.endswith("more than 5000, the largest H to decompose")
+    for method in EVERY:
+        asked = solve_symmetric(product_of(h), b, method)
+        assert (asked.method, asked.why) == (method, "asked for")
+
+
+@pytest.mark.parametrize("method", EVERY)
+def test_damping_means_the_same_to_all(method: str) -> None:
+    # sqrt(μ) = 1: an eigenvalue of 1000 is left alone, one of 1/1000 is suppressed.
+    found = solve_symmetric(product_of(np.diag([1e3, 1e-3])), np.ones(2), method, 1.0)
+    assert found.solution[0] == pytest.approx(1e-3, rel=2e-3)
+    assert 0.0 < found.solution[1] < 2.0  # 1e3 without damping
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -156,7 +222,7 @@ def test_residuals_are_true_and_the_history_complete(method: str) -> None:
     assert found.history[0] == pytest.approx(1.0)
     assert found.products == calls
     if method == "cg":
-        regularised = np.linalg.norm(b - h @ x - 0.1 * x) / np.linalg.norm(b)
+        regularised = np.linalg.norm(b - h @ x - np.sqrt(0.1) * x) / np.linalg.norm(b)
     else:
         r = b - h @ x
         regularised = np.linalg.norm(h @ r - 0.1 * x) / np.linalg.norm(h @ b)
@@ -179,12 +245,35 @@ def minimiser_over_krylov_space(h: Array, b: Array, damping: float, steps: int) 
 def test_minres_minimises_over_the_krylov_space(steps: int, damping: float) -> None:
     h, b = symmetric(np.linspace(-2.0, 3.0, 12)), rhs(12)
     found = solve_symmetric(product_of(h), b, "minres", damping, steps, 0.0)
-    expected = minimiser_over_krylov_space(h, b, damping, steps)
-    if found.history[-1] == found.history.min():  # otherwise an earlier iterate is the better one
-        # Five powers of H (norm 3) lose about three digits of the reference.
-        assert relative(found.solution, expected) < 1e-10
-    else:
-        assert found.regularised_residual < found.history[-1]
+    iterates = [minimiser_over_krylov_space(h, b, damping, k) for k in range(1, steps + 1)]
+    residuals = [np.linalg.norm(h @ (b - h @ x) - damping * x) for x in iterates]
+    # Five powers of H (norm 3) lose about three digits of the references.
+    assert found.history[1:] == pytest.approx(residuals / np.linalg.norm(h @ b), rel=1e-10)
+    best = int(np.argmin(residuals))
+    assert relative(found.solution, iterates[best]) < 1e-10
+    assert found.regularised_residual == pytest.approx(found.history[best + 1], rel=1e-10)
+
+
+def test_minres_keeps_the_best_iterate() -> None:
+    # The functional falls with every step, its gradient does not: here it grows fourfold.
+    h, b = np.diag([-1.0, 1.1, 10.0]), np.array([1.0, 1.0, 0.01])
+    found = solve_symmetric(product_of(h), b, "minres", 0.0, 2, 1e-10)
+    assert found.reason == "max_iterations"
+    assert found.history[1] < 1.0 < found.history[2] / 4
+    one = solve_symmetric(product_of(h), b, "minres", 0.0, 1, 1e-10)
+    assert np.array_equal(found.solution, one.solution)
+    assert found.regularised_residual == one.regularised_residual
+    assert found.products == 2 + 2 + 2  # the last iterate's residual, then the best one's
+
+
+@pytest.mark.parametrize("damping", [0.0, 0.1])
+def test_minres_is_the_lanczos_process_of_one_damping(damping: float) -> None:
+    h, b = symmetric(INDEFINITE), rhs(len(INDEFINITE))
+    found = solve_symmetric(product_of(h), b, "minres", damping, 1000, 1e-11)
+    path = lanczos(product_of(h), b, [damping], max_iterations=1000, tolerance=1e-11)
+    assert np.array_equal(found.solution, path.solutions[0])
+    assert (found.products, found.reason) == (path.products, path.reasons[0])
+    assert found.iterations <= len(b)  # exact after as many, rounding or not
 
 
 def test_minres_needs_fewer_products_than_cgnr_on_a_definite_matrix() -> None:
@@ -202,7 +291,7 @@ def test_symmetric_spectrum_about_zero_converges() -> None:
         assert relative(found.solution, np.linalg.solve(h, b)) < 1e-9  # condition number of H H 9
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EVERY)
 def test_zero_right_hand_side(method: str) -> None:
     found = solve_symmetric(product_of(np.eye(3)), np.zeros(3), method)
     assert found.reason == "zero_right_hand_side"
@@ -211,14 +300,14 @@ def test_zero_right_hand_side(method: str) -> None:
     assert (found.residual, found.iterations, found.products) == (0.0, 0, 0)
 
 
-@pytest.mark.parametrize("method", TIKHONOV)
+@pytest.mark.parametrize("method", [*TIKHONOV, "dense"])
 def test_right_hand_side_in_the_null_space(method: str) -> None:
     found = solve_symmetric(product_of(np.diag([0.0, 2.0])), np.array([3.0, 0.0]), method, 0.0)
     assert np.array_equal(found.solution, np.zeros(2))
     assert (found.reason, found.residual, found.regularised_residual) == ("converged", 1.0, 0.0)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EVERY)
 @pytest.mark.parametrize("scale", [2.0**-600, 2.0**600])
 def test_scale_of_the_right_hand_side_does_not_matter(method: str, scale: float) -> None:
     h, b = symmetric(POSITIVE), rhs(len(POSITIVE))
@@ -227,7 +316,7 @@ def test_scale_of_the_right_hand_side_does_not_matter(method: str, scale: float)
     assert np.array_equal(scaled.solution, plain.solution * scale)  # powers of two round nothing
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EVERY)
 def test_one_dimension(method: str) -> None:
     found = solve_symmetric(lambda x: -4.0 * x, np.array([2.0]), method, 0.0)
     assert found.solution[0] == pytest.approx(-0.5, rel=1e-15)
@@ -251,7 +340,7 @@ def test_an_asymmetric_operator_is_not_called_converged() -> None:
     assert found.regularised_residual > 1e-8
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EVERY)
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 @pytest.mark.parametrize("at", [1, 3])
 def test_non_finite_product(method: str, bad: float, at: int) -> None:
@@ -270,7 +359,7 @@ def test_non_finite_product(method: str, bad: float, at: int) -> None:
     assert calls == at
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EVERY)
 def test_overflow_is_an_error(method: str) -> None:
     with pytest.raises(_core.SolverError, match="overflowed"):
         solve_symmetric(lambda x: 1e308 * x, np.ones(5), method)
@@ -291,7 +380,7 @@ def test_wrong_kind_of_product(value: object, got: str) -> None:
         solve_symmetric(lambda x: value, np.ones(5))  # type: ignore[arg-type, return-value]
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EVERY)
 def test_exceptions_of_the_callback_pass_unchanged(method: str) -> None:
     error = LookupError("mine")
 
@@ -342,7 +431,7 @@ def test_a_solve_inside_a_solve() -> None:
     assert relative(found.solution, inner @ b) < 1e-5
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EVERY)
 def test_same_bits_twice(method: str) -> None:
     h, b = symmetric(POSITIVE), rhs(len(POSITIVE))
     first, second = (solve_symmetric(product_of(h), b, method) for _ in range(2))
@@ -350,7 +439,7 @@ def test_same_bits_twice(method: str) -> None:
     assert np.array_equal(first.history, second.history)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", EVERY)
 def test_torch_in_torch_out(method: str) -> None:
     h, b = symmetric(POSITIVE), rhs(len(POSITIVE))
     h_torch = torch.from_numpy(h)
@@ -396,7 +485,7 @@ def test_torch_errors() -> None:
         ({"b": np.ones((3, 1))}, r"b: expected \(P,\) float64, got \(3, 1\) float64"),
         ({"b": np.ones(0)}, "b: expected at least one element"),
         ({"b": np.array([1.0, np.nan])}, "b: expected finite values, got nan at index 1"),
-        ({"method": "lu"}, "method: expected one of cgnr, minres, cg, got 'lu'"),
+        ({"method": "lu"}, "method: expected one of cgnr, minres, cg, dense, auto, got 'lu'"),
         ({"damping": -0.1}, "damping: expected a finite number >= 0, got -0.1"),
         ({"damping": np.inf}, "damping: expected a finite number >= 0, got inf"),
         ({"damping": "a"}, "damping: expected float, got 'a'"),

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "bindings/advantage.hpp"
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 
@@ -10,12 +11,6 @@ namespace admrl {
 namespace py = pybind11;
 
 namespace {
-
-Trajectories trajectories(py::handle dones, py::handle timeouts, py::ssize_t n, py::ssize_t t) {
-  return {static_cast<std::size_t>(n), static_cast<std::size_t>(t),
-          read_span<bool>(dones, "dones", {{"N", n}, {"T", t}}),
-          read_span<bool>(timeouts, "timeouts", {{"N", n}, {"T", t}})};
-}
 
 py::tuple advantages_py(const py::object& rewards, const py::object& values,
                         const py::object& next_values, const py::object& dones,
@@ -61,6 +56,12 @@ py::array episode_weights_py(const py::object& dones, const py::object& timeouts
 }
 
 }  // namespace
+
+Trajectories trajectories(py::handle dones, py::handle timeouts, py::ssize_t n, py::ssize_t t) {
+  return {static_cast<std::size_t>(n), static_cast<std::size_t>(t),
+          read_span<bool>(dones, "dones", {{"N", n}, {"T", t}}),
+          read_span<bool>(timeouts, "timeouts", {{"N", n}, {"T", t}})};
+}
 
 void bind_advantage(py::module_& m) {
   m.def("advantages", &advantages_py, py::arg("rewards"), py::arg("values"), py::arg("next_values"),

@@ -8,6 +8,7 @@
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <initializer_list>
 #include <span>
@@ -116,5 +117,13 @@ struct NewArray {
   pybind11::array_t<T> array;
   std::span<T> span;
 };
+
+// A new one-dimensional array with these values.
+template <class T>
+pybind11::array_t<T> copied(const std::vector<T>& values) {
+  NewArray<T> copy({static_cast<pybind11::ssize_t>(values.size())});
+  std::copy(values.begin(), values.end(), copy.span.begin());
+  return copy.array;
+}
 
 }  // namespace admrl

@@ -13,6 +13,8 @@ void bind_real_rollout(pybind11::module_& m);
 void bind_mlp(pybind11::module_& m);
 void bind_value_fit(pybind11::module_& m);
 void bind_advantage(pybind11::module_& m);
+void bind_episode_scan(pybind11::module_& m);
 void bind_krylov(pybind11::module_& m);
+void bind_lanczos(pybind11::module_& m);
 
 }  // namespace admrl

@@ -13,5 +13,7 @@ PYBIND11_MODULE(_core, m) {
   admrl::bind_mlp(m);
   admrl::bind_value_fit(m);
   admrl::bind_advantage(m);
+  admrl::bind_episode_scan(m);
   admrl::bind_krylov(m);
+  admrl::bind_lanczos(m);
 }

@@ -5,7 +5,6 @@
 #include "core/error.hpp"
 
 namespace admrl {
-namespace {
 
 void check_fraction(const char* name, double value) {
   if (!(value >= 0.0 && value <= 1.0)) {
@@ -28,8 +27,6 @@ std::size_t checked_steps(const Trajectories& shape) {
   check_size("timeouts", shape.timeouts.size(), steps);
   return steps;
 }
-
-}  // namespace
 
 void advantages(const Trajectories& shape, std::span<const float> rewards,
                 std::span<const float> values, std::span<const float> next_values, double gamma,

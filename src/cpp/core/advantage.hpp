@@ -23,6 +23,12 @@ struct Trajectories {
   }
 };
 
+// Raise InvalidInput: no step at all or flags of another size (returns the number of steps),
+// another number of elements than expected, a factor outside [0, 1].
+std::size_t checked_steps(const Trajectories& shape);
+void check_size(const char* name, std::size_t size, std::size_t expected);
+void check_fraction(const char* name, double value);
+
 // Generalised advantage estimation:
 //   delta_t = r_t + gamma (1 - done_t) V(s'_t) - V(s_t)
 //   A_t = delta_t + gamma lambda (1 - end_t) A_{t+1},   returns_t = A_t + V(s_t)
