@@ -37,6 +37,7 @@ def setting(
     maximum: float | None = None,
     above: float | None = None,
     choices: tuple[str, ...] | None = None,
+    words: tuple[str, ...] = (),
 ) -> Any:
     """Declares one field of a `Settings` dataclass.
 
@@ -48,6 +49,7 @@ def setting(
         maximum: largest value allowed (inclusive; per element for a tuple).
         above: bound that the value must exceed (exclusive).
         choices: the allowed strings.
+        words: strings allowed in place of a number; the field is then a `float | str`.
     """
     metadata = {
         "help": help,
@@ -56,6 +58,7 @@ def setting(
         "maximum": maximum,
         "above": above,
         "choices": choices,
+        "words": words,
     }
     return dataclasses.field(default=default, metadata=metadata)
 
@@ -133,6 +136,15 @@ def _checked(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> A
         if not isinstance(value, (tuple, list)):
             raise SettingError(name, f"expected a list of {item.__name__}, got {value!r}")
         return tuple(_checked(name, v, item, metadata) for v in value)
+    if hint == float | str:
+        words = metadata["words"]
+        if isinstance(value, str):
+            if value not in words:
+                raise SettingError(
+                    name, f"expected a number or {' or '.join(words)}, got {value!r}"
+                )
+            return value
+        hint = float
     if not isinstance(hint, type):
         raise TypeError(f"{name}: a setting is a plain type, a tuple or a Settings, not {hint!r}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):

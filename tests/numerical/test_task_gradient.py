@@ -12,6 +12,7 @@ from admrl_native.networks.value import ValueFunction
 from admrl_native.sampling.virtual import virtual_rollout
 from admrl_native.seeding import derive_generator
 from admrl_native.task_gradient.gradient import task_gradient
+from admrl_native.task_gradient.scans import centred_by_age
 from admrl_native.task_gradient.settings import TaskGradientSettings
 from admrl_native.training.advantage import advantages_and_returns, reward_grad_advantages
 from admrl_native.training.settings import AdvantageSettings
@@ -58,7 +59,9 @@ def gradient(samples, **settings):
         hat,
         virtual,
         horizon=HORIZON,
-        settings=TaskGradientSettings(tolerance=1e-12, max_iterations=2000, **settings),
+        settings=TaskGradientSettings(
+            **{"tolerance": 1e-12, "max_iterations": 2000, "jackknife_groups": 0, **settings}
+        ),
         advantage=ADVANTAGE,
     )
 
@@ -80,6 +83,7 @@ def plain_weights(t):
 
 def test_matches_dense_matrices(samples):
     policy, value, (star, hat, virtual) = samples
+    advantage = ADVANTAGE.replace(gae_lambda=0.9)
     theta = policy.get_params().double()
 
     def scores(t):
@@ -94,21 +98,20 @@ def test_matches_dense_matrices(samples):
         return log_probs
 
     def weights(t):
-        a = advantages_and_returns(t, value, ADVANTAGE)[0].double()
-        return (plain_weights(t) * (a - a.mean())).flatten()
+        a = advantages_and_returns(t, value, advantage)[0].unsqueeze(-1)
+        return (plain_weights(t) * centred_by_age(t, a).squeeze(-1)).flatten()
 
     functional = torch.autograd.functional
     g = functional.jacobian(scores(hat), theta).T @ weights(hat)
     rows, w = functional.jacobian(scores(virtual), theta), weights(virtual)
     curvature = functional.hessian(lambda p: w @ scores(virtual)(p), theta)
     h = rows.T @ (w[:, None] * rows) + curvature
-    columns = reward_grad_advantages(virtual, ADVANTAGE).double()
-    columns = columns - columns.mean((0, 1))
+    columns = centred_by_age(virtual, reward_grad_advantages(virtual, advantage))
     m = rows.T @ (plain_weights(virtual)[..., None] * columns).flatten(0, 1)
     p = theta.numel()
     x = torch.linalg.solve(h @ h + 0.1 * p * torch.eye(p, dtype=h.dtype), h @ m)
 
-    result = gradient(samples)
+    result = gradient(samples, hessian="per-step", gae_lambda=0.9, damping=0.1)
     # solved to 1e-12 in float64, from float32 samples shared by both sides
     torch.testing.assert_close(result.implicit, x.T @ g, rtol=1e-7, atol=1e-13)
     for t, term in ((star, result.at_theta_star), (hat, result.at_theta_hat)):
@@ -119,10 +122,12 @@ def test_matches_dense_matrices(samples):
     )
 
 
-@pytest.mark.parametrize("solver", ["cgnr", "minres"])
-def test_adjoint_and_per_dimension_agree(samples, solver):
-    adjoint = gradient(samples, form="adjoint", solver=solver)
-    per_dimension = gradient(samples, form="per-dimension", solver=solver)
+@pytest.mark.parametrize("solver", ["cgnr", "minres", "dense", "auto"])
+@pytest.mark.parametrize("hessian", ["causal", "per-step", "trajectory"])
+def test_adjoint_and_per_dimension_agree(samples, solver, hessian):
+    options = {"solver": solver, "hessian": hessian, "damping": 0.1}
+    adjoint = gradient(samples, form="adjoint", **options)
+    per_dimension = gradient(samples, form="per-dimension", **options)
     assert len(adjoint.solves) == 1
     assert len(per_dimension.solves) == 2
     # both solved to a relative residual of 1e-12
@@ -131,6 +136,6 @@ def test_adjoint_and_per_dimension_agree(samples, solver):
 
 
 def test_less_damping_changes_the_implicit_term_alone(samples):
-    more, less = gradient(samples, damping=0.1), gradient(samples, damping=1e-6)
+    more, less = gradient(samples, damping=1e4), gradient(samples, damping=1e-6)
     assert torch.equal(more.at_theta_hat, less.at_theta_hat)
     assert less.implicit.norm() > 10 * more.implicit.norm()

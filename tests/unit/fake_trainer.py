@@ -123,6 +123,14 @@ class MetaTrainer:
                     "task-gradient", psi=self._psi(), u=[0.1] * k, gradient=[0.25] * k,
                     terms={n: [0.5] * k for n in ("at_theta_star", "at_theta_hat", "implicit")},
                     solver=[solve], next_psi=self._psi(self.task + 1),
+                    damping={"value": 0.1, "why": "given", "candidates": [], "losses": []},
+                    health={
+                        "ritz_smallest": -1.0, "ritz_largest": 0.5, "stationarity": 0.1,
+                        "stationarity_noise": 0.1, "standard_error": [0.1] * k,
+                        "halves": [[0.2] * k, [0.3] * k], "halves_cosine": 1.0,
+                        "trusted": [True] * k,
+                    },
+                    verdict="trusted",
                 )  # fmt: skip
             self._record(
                 "task", psi=self._psi(), u=[0.1] * k, **self._samples(),

@@ -77,6 +77,9 @@ GRADIENT: dict[str, Any] = {
         {"method": "cgnr", "status": "converged", "iterations": 3, "residual": 0.5},
         {"method": "cgnr", "status": "max_iterations", "iterations": 9, "residual": 0.7},
     ],
+    "damping": {"value": 0.25},
+    "health": {"standard_error": [0.1, 0.2], "halves_cosine": 0.9},
+    "verdict": "trusted",
     "next_psi": [7.0, 8.0],
 }
 for _solve, _residual in zip(GRADIENT["solver"], (1e-7, 1e-3), strict=True):
@@ -116,6 +119,12 @@ def test_a_row_joins_gradient_and_task(tmp_path: pathlib.Path) -> None:
     assert (second["solver_iterations"], second["solver_residual"]) == ("12", "0.7")
     assert second["solver_regularised_residual"] == "0.001"
     assert [second[f"next_psi_{k}"] for k in (1, 2)] == ["7.0", "8.0"]
+    assert [second[f"standard_error_{k}"] for k in (1, 2)] == ["0.1", "0.2"]
+    assert [second[name] for name in ("damping", "halves_cosine", "verdict")] == [
+        "0.25",
+        "0.9",
+        "trusted",
+    ]
 
 
 def test_a_pending_gradient_reaches_its_row_in_another_process(tmp_path: pathlib.Path) -> None:

@@ -122,12 +122,30 @@ def test_lines() -> None:
     assert line("slbo-stage", {**psi, **stage}, 4, 2) == (
         "task 2/4  stage 1/2: return 100 (in the model 200), model error 0.25"
     )
-    solve = {"method": "cgnr", "status": "converged", "iterations": 3, "residual": 0.9}
-    solve["regularised_residual"] = 1e-7
-    gradient = {"gradient": [0.25, -1.0], "solver": [solve], "next_psi": [1.0, 2.0]}
+    gradient = {
+        "gradient": [0.25, -1.0],
+        "terms": {"at_theta_star": [0.5, 0.0], "at_theta_hat": [0.2, 1.0], "implicit": [-0.05, 0]},
+        "solver": [{"method": "minres", "status": "converged", "iterations": 3, "residual": 0.9}],
+        "damping": {"value": 0.1},
+        "health": {
+            "ritz_smallest": -2.0,
+            "ritz_largest": 0.5,
+            "stationarity": 0.02,
+            "stationarity_noise": 0.01,
+            "standard_error": [0.3, 0.02],
+            "halves_cosine": 0.75,
+        },
+        "verdict": "sign not to be trusted in component 1",
+        "next_psi": [1.0, 2.0],
+    }
     assert line("task-gradient", {**psi, **gradient}, 4, 2) == (
-        "task 2/4  gradient (0.25, -1) "
-        "(cgnr: converged, 3 iterations, regularised residual 1e-07)  next psi (1, 2)"
+        "task 2/4  gradient (0.25 ± 0.3, -1 ± 0.02): sign not to be trusted in component 1  "
+        "next psi (1, 2)\n"
+        "          terms: (0.5, 0) at theta*, minus (0.2, 1) at theta^, plus (-0.05, 0) implicit\n"
+        "          solve: minres converged, 3 iterations, residual 0.9, damping 0.1, "
+        "Ritz values -2.00 to 0.5\n"
+        "          theta^ stationary to 0.02 (0.01 is noise), "
+        "cosine between halves of the data 0.75"
     )
     assert line("virtual-iteration", psi, 4, 2) is None
     assert line("end", {"tasks": 4}, 4, 2) is None

@@ -20,6 +20,7 @@ class Example(Settings):
     layers: tuple[int, ...] = setting((4, 4), "layers", minimum=1)
     kind: str = setting("a", "a kind", choices=("a", "b"))
     flag: bool = setting(False, "a flag")
+    strength: float | str = setting("auto", "a strength", minimum=0, words=("auto",))
 
 
 @pytest.mark.parametrize(
@@ -37,6 +38,9 @@ class Example(Settings):
         ("layers", (4, 0), "expected at least 1, got 0"),
         ("kind", "c", "expected one of a, b, got 'c'"),
         ("flag", 1, "expected bool, got 1"),
+        ("strength", "strong", "expected a number or auto, got 'strong'"),
+        ("strength", -1, "expected at least 0, got -1.0"),
+        ("strength", True, "expected float, got True"),
     ],
 )
 def test_a_wrong_value_is_named(name: str, value: object, problem: str) -> None:

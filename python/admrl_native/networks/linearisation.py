@@ -1,7 +1,8 @@
-"""A tanh MLP linearised at its parameters: Jacobian products without automatic differentiation.
+"""A tanh MLP linearised at its parameters: derivatives without automatic differentiation.
 
 With the activations of one forward pass kept, a product costs about as much as the pass itself.
-`torch.func` gives the same numbers at several times the cost (tests/numerical/test_trpo.py).
+`torch.func` gives the same numbers at several times the cost (tests/numerical/test_trpo.py,
+tests/numerical/test_scores.py).
 """
 
 from __future__ import annotations
@@ -23,35 +24,91 @@ class MlpLinearisation:
 
     Attributes:
         output: (M, out).
+        weights: of each layer.
+        inputs: of each layer, (M, in); all but the first are tanh outputs h.
+        slopes: 1 − h², of each tanh.
     """
 
     def __init__(self, layers: Layers, x: Tensor) -> None:
-        self._weights = [weight.detach() for weight, _ in layers]
-        self._inputs = [x]  # of each layer
-        self._slopes = []  # of each tanh
+        self.weights = [weight.detach() for weight, _ in layers]
+        self.inputs = [x]
+        self.slopes = []
         for weight, bias in layers[:-1]:
-            h = torch.addmm(bias.detach(), self._inputs[-1], weight.detach().T).tanh_()
-            self._inputs.append(h)
-            self._slopes.append(1 - h * h)
+            h = torch.addmm(bias.detach(), self.inputs[-1], weight.detach().T).tanh_()
+            self.inputs.append(h)
+            self.slopes.append(1 - h * h)
         weight, bias = layers[-1]
-        self.output = torch.addmm(bias.detach(), self._inputs[-1], weight.detach().T)
+        self.output = torch.addmm(bias.detach(), self.inputs[-1], weight.detach().T)
+
+    def tangents(self, directions: Layers) -> list[Tensor]:
+        """What a step along v, one (weight, bias) per layer, changes: of each tanh, of the output.
+
+        The last one is J v (M, out).
+        """
+        changes: list[Tensor] = []
+        for i, (weight, bias) in enumerate(directions):
+            change = torch.addmm(bias, self.inputs[i], weight.T)
+            if i > 0:
+                change.addmm_(changes[-1], self.weights[i].T)
+            changes.append(change.mul_(self.slopes[i]) if i < len(self.slopes) else change)
+        return changes
 
     def jvp(self, directions: Layers) -> Tensor:
         """J v (M, out) of v, one (weight, bias) for each layer."""
-        change: Tensor | None = None
-        for i, (weight, bias) in enumerate(directions):
-            at_output = torch.addmm(bias, self._inputs[i], weight.T)
-            if change is not None:
-                at_output.addmm_(change, self._weights[i].T)
-            change = at_output.mul_(self._slopes[i]) if i < len(self._slopes) else at_output
-        assert change is not None
-        return change
+        return self.tangents(directions)[-1]
 
     def vjp(self, cotangent: Tensor) -> list[tuple[Tensor, Tensor]]:
         """Jᵀ w of w (M, out), one (weight, bias) for each layer."""
         products = []
-        for i in reversed(range(len(self._weights))):
-            products.append((cotangent.T @ self._inputs[i], cotangent.sum(0)))
+        for i in reversed(range(len(self.weights))):
+            products.append((cotangent.T @ self.inputs[i], cotangent.sum(0)))
             if i > 0:
-                cotangent = (cotangent @ self._weights[i]).mul_(self._slopes[i - 1])
+                cotangent = (cotangent @ self.weights[i]).mul_(self.slopes[i - 1])
+        return products[::-1]
+
+
+class MlpCurvature:
+    """The derivative of Jᵀ λ along a direction v of the parameters, for a fixed λ (M, out).
+
+    With a_i the adjoint of λ at layer i's output and h_i the layer's input, Jᵀ λ has the blocks
+    a_iᵀ h_i, and a_{i−1} = (a_i W_i) (1 − h_i²). Differentiating both along v gives one more
+    backward pass, whose cotangent may be given a change of its own.
+
+    Args:
+        mlp: the linearisation.
+        cotangent: λ.
+    """
+
+    def __init__(self, mlp: MlpLinearisation, cotangent: Tensor) -> None:
+        self._mlp = mlp
+        self._adjoints = [cotangent]  # of each layer's output, from last to first
+        self._bends = []  # derivative of (a W)(1 − h²) in h, from last tanh to first
+        for i in reversed(range(1, len(mlp.weights))):
+            at_input = self._adjoints[-1] @ mlp.weights[i]
+            self._bends.append(-2 * at_input * mlp.inputs[i])
+            self._adjoints.append(at_input * mlp.slopes[i - 1])
+        self._adjoints.reverse()
+        self._bends.reverse()
+
+    def product(
+        self, directions: Layers, tangents: Sequence[Tensor], cotangent_change: Tensor
+    ) -> list[tuple[Tensor, Tensor]]:
+        """d(Jᵀ λ) (weight, bias) per layer, when θ changes by v and λ by `cotangent_change`.
+
+        Args:
+            directions: v.
+            tangents: `MlpLinearisation.tangents` of v.
+            cotangent_change: (M, out).
+        """
+        mlp, change = self._mlp, cotangent_change
+        products = []
+        for i in reversed(range(len(mlp.weights))):
+            weight = change.T @ mlp.inputs[i]
+            if i > 0:
+                weight.addmm_(self._adjoints[i].T, tangents[i - 1])
+            products.append((weight, change.sum(0)))
+            if i > 0:
+                at_input = (change @ mlp.weights[i]).addmm_(self._adjoints[i], directions[i][0])
+                change = at_input.mul_(mlp.slopes[i - 1])
+                change.addcmul_(self._bends[i - 1], tangents[i - 1])
         return products[::-1]

@@ -21,13 +21,14 @@ class Option:
 
     Attributes:
         name: the flat name, such as "gradient_damping"; its flag is "--gradient-damping".
-        group: the field of `TrainingSettings` it belongs to, such as "task_gradient".
+        group: the field of `TrainingSettings` it belongs to, such as "task_gradient"; its heading.
         field: its name there, such as "damping".
         item: the type of the value, or of each of its elements.
         many: the value is a tuple.
         help: one line.
         unit: unit or meaning of the number, may be empty.
         choices: the allowed strings, if it is one of a few.
+        words: strings allowed in place of a number.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Option:
     help: str
     unit: str
     choices: tuple[str, ...] | None
+    words: tuple[str, ...]
 
     def of(self, training: TrainingSettings) -> Any:
         """The option's value in some settings."""
@@ -50,25 +52,43 @@ def options() -> Mapping[str, Option]:
     found: dict[str, Option] = {}
     for group in dataclasses.fields(TrainingSettings):
         settings = type(getattr(TrainingSettings(), group.name))
-        hints = typing.get_type_hints(settings)
-        for f in dataclasses.fields(settings):
-            name = _PREFIX.get(group.name, "") + f.name
-            if name in found:
+        for option in options_of(settings, group.name, _PREFIX.get(group.name, "")):
+            if option.name in found:
                 raise TypeError(
-                    f"{group.name}.{f.name}: the option {name} is taken by {found[name].group}"
+                    f"{group.name}.{option.field}: the option {option.name} is taken by "
+                    f"{found[option.name].group}"
                 )
-            hint = hints[f.name]
-            many = typing.get_origin(hint) is tuple
-            found[name] = Option(
-                name=name,
-                group=group.name,
+            found[option.name] = option
+    return found
+
+
+def options_of(settings: type[Settings], group: str, prefix: str = "") -> list[Option]:
+    """The options that the fields of a settings class are, in the order of declaration.
+
+    Args:
+        settings: the class.
+        group: the options' group.
+        prefix: what goes before the name of a field.
+    """
+    hints = typing.get_type_hints(settings)
+    found = []
+    for f in dataclasses.fields(settings):
+        hint = hints[f.name]
+        many = typing.get_origin(hint) is tuple
+        found.append(
+            Option(
+                name=prefix + f.name,
+                group=group,
                 field=f.name,
-                item=typing.get_args(hint)[0] if many else hint,
+                # float of tuple[float, ...], and of float | str
+                item=hint if isinstance(hint, type) else typing.get_args(hint)[0],
                 many=many,
                 help=f.metadata["help"],
                 unit=f.metadata["unit"],
                 choices=f.metadata["choices"],
+                words=f.metadata["words"],
             )
+        )
     return found
 
 

@@ -215,15 +215,43 @@ def line(event: str, values: Mapping[str, Any], n_tasks: int, n_stages: int) -> 
             f"model error {number(get('validation_loss'))}"
         )
     if event == "task-gradient":
-        solves = "; ".join(
-            f"{s['method']}: {s['status']}, {s['iterations']} iterations, "
-            f"regularised residual {number(s['regularised_residual'])}"
-            for s in get("solver", [])[:1]
-        )
-        how = f" ({solves})" if solves else ""
-        gradient, following = psi_text(get("gradient")), psi_text(get("next_psi"))
-        return f"{head}  gradient {gradient}{how}  next psi {following}"
+        return _gradient_lines(head, values)
     return None
+
+
+def _gradient_lines(head: str, values: Mapping[str, Any]) -> str:
+    """The gradient with its errors, its terms, and its health, indented below the first line."""
+    get, health, terms = values.get, values.get("health", {}), values.get("terms", {})
+    gradient = plus_minus(get("gradient"), health.get("standard_error"))
+    rows = [
+        f"{head}  gradient {gradient}: {get('verdict', '-')}  next psi {psi_text(get('next_psi'))}"
+    ]
+    rows.append(
+        f"terms: {psi_text(terms.get('at_theta_star'))} at theta*, "
+        f"minus {psi_text(terms.get('at_theta_hat'))} at theta^, "
+        f"plus {psi_text(terms.get('implicit'))} implicit"
+    )
+    for s in get("solver", [])[:1]:
+        rows.append(
+            f"solve: {s['method']} {s['status']}, {s['iterations']} iterations, "
+            f"residual {number(s['residual'])}, damping {number(get('damping', {}).get('value'))}, "
+            f"Ritz values {number(health.get('ritz_smallest'))} "
+            f"to {number(health.get('ritz_largest'))}"
+        )
+    rows.append(
+        f"theta^ stationary to {number(health.get('stationarity'))} "
+        f"({number(health.get('stationarity_noise'))} is noise), "
+        f"cosine between halves of the data {number(health.get('halves_cosine'))}"
+    )
+    return ("\n" + " " * (len(head) + 2)).join(rows)
+
+
+def plus_minus(values: Sequence[float] | None, errors: Sequence[float] | None) -> str:
+    """Numbers with their standard errors, long ones shortened: "(0.12 ± 0.03, -0.02 ± 0.05)"."""
+    if values is None or errors is None:
+        return psi_text(values)
+    shown = [f"{v:.3g} ± {e:.1g}" for v, e in zip(values[:4], errors[:4], strict=True)]
+    return _bracketed(shown, len(values))
 
 
 def number(value: float | None) -> str:
@@ -242,6 +270,9 @@ def psi_text(psi: Sequence[float] | None) -> str:
     """A task in brackets, long ones shortened: "(0.60, 1.72)"."""
     if psi is None:
         return "-"
-    shown = [f"{x:.3g}" for x in psi[:4]]
-    more = f", ... {len(psi)} numbers" if len(psi) > 4 else ""
+    return _bracketed([f"{x:.3g}" for x in psi[:4]], len(psi))
+
+
+def _bracketed(shown: Sequence[str], size: int) -> str:
+    more = f", ... {size} numbers" if size > len(shown) else ""
     return f"({', '.join(shown)}{more})"

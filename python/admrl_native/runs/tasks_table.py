@@ -45,6 +45,11 @@ class TasksTable:
         for name, term in values.get("terms", {}).items():
             self._pending.update(_spread(name, term))
         self._pending.update(_solver(values.get("solver", [])))
+        health = values.get("health", {})
+        self._pending.update(_spread("standard_error", health.get("standard_error")))
+        self._pending["halves_cosine"] = health.get("halves_cosine")
+        self._pending["damping"] = values.get("damping", {}).get("value")
+        self._pending["verdict"] = values.get("verdict")
         self._pending.update(_spread("next_psi", values.get("next_psi")))
 
     def task(self, values: Mapping[str, Any]) -> None:
@@ -85,6 +90,7 @@ def last(value: float | Sequence[float] | None) -> float | None:
 
 
 _RETURNS = ("random", "zero_shot", "slbo")
+_ERRORS = ("standard_error",)
 _TERMS = ("at_theta_star", "at_theta_hat", "implicit")
 _SOLVER = ("method", "status", "iterations", "residual", "regularised_residual")
 
@@ -96,8 +102,15 @@ def _columns(task_dim: int) -> list[str]:
         *(f"return_{name}" for name in _RETURNS),
         "real_samples",
         "virtual_samples",
-        *(f"{name}_{k}" for name in ("gradient", *_TERMS) for k in range(1, task_dim + 1)),
+        *(
+            f"{name}_{k}"
+            for name in ("gradient", *_ERRORS, *_TERMS)
+            for k in range(1, task_dim + 1)
+        ),
         *(f"solver_{name}" for name in _SOLVER),
+        "damping",
+        "halves_cosine",
+        "verdict",
         *(f"next_psi_{k}" for k in range(1, task_dim + 1)),
     ]
 

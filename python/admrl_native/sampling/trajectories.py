@@ -66,6 +66,11 @@ class Trajectories:
         first = (ends.cumsum(1) - ends.long()) == 0
         return torch.where(first, self.rewards.double(), 0.0).sum(1)
 
+    def rows(self, rows: Tensor) -> typing.Self:
+        """Some of the environments, by their indices (R,)."""
+        fields = {f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)}
+        return dataclasses.replace(self, **fields)
+
     def to(self, device: torch.device | str) -> typing.Self:
         """The same trajectories on a device."""
         fields = {f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self)}

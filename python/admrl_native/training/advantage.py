@@ -5,20 +5,22 @@ The recursions are native (core/advantage); these functions choose what goes in.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .._native import _core
-from ..networks.value import ValueFunction
 from ..sampling.trajectories import Trajectories
 from .settings import AdvantageSettings
+
+Value = Callable[[Tensor], Tensor]  # V (…,) of obs (…, D); `networks.value.ValueFunction` is one
 
 
 @torch.no_grad()
 def advantages_and_returns(
-    trajectories: Trajectories, value: ValueFunction, settings: AdvantageSettings
+    trajectories: Trajectories, value: Value, settings: AdvantageSettings
 ) -> tuple[Tensor, Tensor]:
     """Â (N, T) and the value targets Â + V (N, T), float32, on the trajectories' device.
 
@@ -27,11 +29,11 @@ def advantages_and_returns(
     """
     t = trajectories
     advantages, returns = _core.advantages(
-        _numpy(t.rewards),
-        _numpy(value(t.obs)),
-        _numpy(value(t.next_obs)),
-        _numpy(t.dones),
-        _numpy(t.timeouts),
+        as_array(t.rewards),
+        as_array(value(t.obs)),
+        as_array(value(t.next_obs)),
+        as_array(t.dones),
+        as_array(t.timeouts),
         settings.gamma,
         settings.gae_lambda,
     )
@@ -46,9 +48,9 @@ def reward_grad_advantages(trajectories: Trajectories, settings: AdvantageSettin
     """
     t = trajectories
     result = _core.reward_grad_advantages(
-        _numpy(t.reward_grads),
-        _numpy(t.dones),
-        _numpy(t.timeouts),
+        as_array(t.reward_grads),
+        as_array(t.dones),
+        as_array(t.timeouts),
         settings.gamma,
         settings.gae_lambda,
     )
@@ -64,9 +66,10 @@ def episode_weights(trajectories: Trajectories, settings: AdvantageSettings) -> 
     Source: Eqs. 3, 4, 6, 7 (the expectation over trajectories).
     """
     t = trajectories
-    weights = _core.episode_weights(_numpy(t.dones), _numpy(t.timeouts), settings.gamma)
+    weights = _core.episode_weights(as_array(t.dones), as_array(t.timeouts), settings.gamma)
     return torch.from_numpy(weights).to(t.rewards.device)
 
 
-def _numpy(x: Tensor) -> Any:
+def as_array(x: Tensor) -> Any:
+    """A tensor as the native core takes it: a contiguous numpy array on the CPU."""
     return x.detach().cpu().contiguous().numpy()
