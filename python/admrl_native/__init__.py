@@ -16,10 +16,11 @@ find_library()  # refuses a missing or unsuitable MuJoCo now, not in the middle 
 
 if TYPE_CHECKING:
     from ._core import SimulationError, SolverError, build_info
-    from .api import Run, resume, train
+    from .algorithms.gradient_check import GradientCheck
+    from .api import Run, check_task_gradient, resume, train
     from .families.catalogue import FAMILIES, make_family
     from .families.declaration import Family
-    from .krylov import SolveResult, solve_symmetric
+    from .krylov import LanczosResult, SolveResult, lanczos, solve_symmetric
 
     __version__: str
 
@@ -27,11 +28,15 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "FAMILIES": (".families.catalogue", "FAMILIES"),
     "Family": (".families.declaration", "Family"),
+    "GradientCheck": (".algorithms.gradient_check", "GradientCheck"),
+    "LanczosResult": (".krylov", "LanczosResult"),
     "Run": (".api", "Run"),
     "SimulationError": ("._native", "_core.SimulationError"),
     "SolveResult": (".krylov", "SolveResult"),
     "SolverError": ("._native", "_core.SolverError"),
     "build_info": ("._native", "_core.build_info"),
+    "check_task_gradient": (".api", "check_task_gradient"),
+    "lanczos": (".krylov", "lanczos"),
     "make_family": (".families.catalogue", "make_family"),
     "resume": (".api", "resume"),
     "solve_symmetric": (".krylov", "solve_symmetric"),
@@ -41,12 +46,16 @@ _PUBLIC = {
 __all__ = [
     "FAMILIES",
     "Family",
+    "GradientCheck",
+    "LanczosResult",
     "Run",
     "SimulationError",
     "SolveResult",
     "SolverError",
     "__version__",
     "build_info",
+    "check_task_gradient",
+    "lanczos",
     "make_family",
     "resume",
     "solve_symmetric",

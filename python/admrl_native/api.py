@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from .algorithms.settings import GradientCheckSettings
 from .families.declaration import Family
 from .runs import checkpoint as checkpoints
 from .runs import folder as folders
-from .runs.config import DEFAULT_FAMILY, Config, check_task, make_config
+from .runs.config import (
+    DEFAULT_FAMILY,
+    Config,
+    available_cpus,
+    check_gradient_samples,
+    check_task,
+    make_config,
+)
 from .runs.data import DataShards
+from .runs.gradient_check import GROUP, GradientCheckPlan, inside, last_visited_task, run_check
+from .runs.job_progress import SilentJobs, make_job_progress
 from .runs.metrics import read_metrics
+from .runs.options import options, override
 from .runs.progress import Progress, Silent, make_progress
 from .runs.recorder import Recorder, is_complete
 from .runs.summary import write_summary
@@ -24,6 +35,9 @@ if TYPE_CHECKING:
 
     from .algorithms.adaptation import AdaptedPolicy
     from .algorithms.admrl import MetaTrainer
+    from .algorithms.gradient_check import GradientCheck, Job
+
+_CHECK = GradientCheckSettings()
 
 
 def train(
@@ -108,10 +122,10 @@ def resume(
 
 
 def open_to_resume(
-    path: pathlib.Path, *, threads: int | None, device: str | None
+    path: pathlib.Path, *, threads: int | None, device: str | None, name: str = "resume"
 ) -> tuple[folders.RunFolder, Config]:
     """A run folder and its configuration, with what may differ between two processes replaced."""
-    folder, config = folders.open_folder(path)
+    folder, config = folders.open_folder(path, name=name)
     changes = {"threads": threads, "device": device}
     config = dataclasses.replace(config, **{k: v for k, v in changes.items() if v is not None})  # type: ignore[arg-type]
     resolve_device(config.device)
@@ -277,14 +291,28 @@ class Run:
         """The learner at the newest checkpoint, made once."""
         if self._trainer is None:
             folder = folders.RunFolder(self.path)
-            newest = checkpoints.load_newest(folder.checkpoints)
-            if newest is None:
-                raise SettingError("run", f"expected a checkpoint in {self.path}, found none yet")
-            data = DataShards(folder.data, dict(newest.recorder["data_shards"]))
-            trainer = make_trainer(self.config, _Nobody())
-            trainer.load(newest.state, data.load())
-            self._trainer = trainer
+            self._trainer = _learner_at(self.config, folder, _newest(folder))
         return self._trainer
+
+
+def _newest(folder: folders.RunFolder) -> checkpoints.Checkpoint:
+    try:
+        newest = checkpoints.load_newest(folder.checkpoints)
+    except ValueError as error:
+        raise SettingError("run", str(error)) from None
+    if newest is None:
+        raise SettingError("run", f"expected a checkpoint in {folder.path}, found none yet")
+    return newest
+
+
+def _learner_at(
+    config: Config, folder: folders.RunFolder, checkpoint: checkpoints.Checkpoint
+) -> MetaTrainer:
+    """The learner as it was at a checkpoint; nothing in the folder is changed."""
+    data = DataShards(folder.data, dict(checkpoint.recorder["data_shards"]))
+    trainer = make_trainer(config, _Nobody())
+    trainer.load(checkpoint.state, data.load())
+    return trainer
 
 
 class _Nobody(Silent):
@@ -295,3 +323,116 @@ class _Nobody(Silent):
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
         pass
+
+
+def check_task_gradient(
+    run: Run | str | pathlib.Path,
+    psi: Sequence[float] | None = None,
+    *,
+    epsilon: float = _CHECK.epsilon,
+    repeats: int = _CHECK.repeats,
+    along: str = _CHECK.along,
+    episodes: int = _CHECK.episodes,
+    seed: int | None = None,
+    workers: int = 1,
+    device: str | None = None,
+    out: str | pathlib.Path | None = None,
+    progress: bool = True,
+    **overrides: Any,
+) -> GradientCheck:
+    """Compares the task gradient (Eq. 2) with finite differences of the gap.
+
+    Policies are adapted anew at the task and at its neighbours.
+
+    Starts from the model and the data of the run's newest checkpoint, which stay as they are.
+    Derivatives are of returns per time step, per unit of the normalised task u in [−1, 1]^K.
+
+    Args:
+        run: the run, or its folder.
+        psi: (K,) the task, which may lie outside Ψ; None: the one that the run visited last, moved
+            so far into Ψ that its neighbours at `epsilon` lie in it too.
+        epsilon: half the distance of the two tasks of a finite difference, in u.
+        repeats: each with random numbers of its own; the 95 % intervals are over them.
+        along: "axes" of u, the estimated "gradient", or "auto": axes up to K = 3. The direction
+            of the gradient comes from an adaptation that is not used for anything else.
+        episodes: real episodes, at full length, for the return of each policy.
+        seed: of every random number; None: the run's.
+        workers: processes; the results do not depend on it. More than one needs a main module
+            that can be imported, as multiprocessing has it.
+        device: None: the run's, as it was loaded or started.
+        out: the file that keeps finished jobs, with which the same call goes on where it stopped,
+            also with more repeats; None: gradient_check.jsonl in the run's folder.
+        progress: show what happens on standard output.
+        **overrides: options of the estimator, such as gradient_damping=0.01; others: the run's.
+
+    Raises:
+        SettingError: a value that cannot be taken, or `out` is of another check; a ValueError.
+        RuntimeError: a worker failed.
+        KeyboardInterrupt: interrupted; the same call goes on.
+
+    Cost: (1 + 2E) · repeats adaptations, E the number of directions, and one more along the
+        gradient, each as long as a training task but for its first policy.
+    """
+    settings = GradientCheckSettings(epsilon, repeats, along, episodes)
+    if not isinstance(workers, int) or workers < 1:
+        raise SettingError("workers", f"expected at least 1, got {workers!r}")
+    if seed is not None and seed < 0:
+        raise SettingError("seed", f"expected at least 0, got {seed}")
+    for name in overrides:
+        if name not in options() or options()[name].group != GROUP:
+            raise SettingError(name, "expected an option of the task gradient")
+    path = run.path if isinstance(run, Run) else pathlib.Path(run)
+    if isinstance(run, Run) and device is None:
+        device = run.config.device
+    folder, config = open_to_resume(
+        path, threads=max(1, available_cpus() // workers), device=device, name="run"
+    )
+    config = dataclasses.replace(
+        config,
+        training=override(config.training, overrides),
+        device=resolve_device(config.device),
+    )
+    check_gradient_samples(config.training)
+    checkpoint = _newest(folder)
+    if psi is None:
+        task = inside(config.family, last_visited_task(folder, checkpoint), epsilon)
+    else:
+        task = check_task("psi", psi, config.family, inside=False)
+    plan = GradientCheckPlan(
+        config,
+        checkpoint.number,
+        task,
+        settings.decided(config.family.task_dim),
+        config.seed if seed is None else seed,
+    )
+    return run_check(
+        plan,
+        folder.path / "gradient_check.jsonl" if out is None else pathlib.Path(out),
+        _check_worker,
+        (plan, folder),
+        workers,
+        make_job_progress() if progress else SilentJobs(),
+    )
+
+
+def _check_worker(
+    plan: GradientCheckPlan, folder: folders.RunFolder
+) -> Callable[[Job, Callable[[], None]], dict[str, Any]]:
+    """What does a job of a check in a process of its own."""
+    from .algorithms.gradient_check import run_job
+
+    learner = _learner_at(
+        plan.config, folder, checkpoints.load(folder.checkpoints, plan.checkpoint)
+    )
+
+    def work(job: Job, after_step: Callable[[], None]) -> dict[str, Any]:
+        return run_job(
+            learner.workshop,
+            learner.model,
+            job,
+            episodes=plan.settings.episodes,
+            seed=plan.seed,
+            after_step=after_step,
+        )
+
+    return work

@@ -6,7 +6,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-_COMMANDS = {"train": "train one run: AdMRL or a baseline"}
+_COMMANDS = {
+    "train": "train one run: AdMRL or a baseline",
+    "check-gradient": "compare the task gradient of a run with finite differences",
+}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,12 +28,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         expected = ", ".join(_COMMANDS)
         print(f"admrl: error: expected a command ({expected}), got {command!r}", file=sys.stderr)
         return 2
-    status: int = importlib.import_module(f"admrl_native.{command}").main(rest)
+    module = importlib.import_module(f"admrl_native.{command.replace('-', '_')}")
+    status: int = module.main(rest)
     return status
 
 
 def _help() -> str:
-    lines = [f"  {name:<10} {text}" for name, text in _COMMANDS.items()]
+    lines = [f"  {name:<14} {text}" for name, text in _COMMANDS.items()]
     return "\n".join(
         [
             "usage: admrl COMMAND [options]",

@@ -2,47 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import pathlib
-import signal
 import sys
-import threading
 import types
-from collections.abc import Iterator, Sequence
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
+from . import command
+from .command import integer, real, shown
 from .settings import SettingError
 
-_INTERRUPTED, _TERMINATED, _USAGE = 130, 143, 2
+if TYPE_CHECKING:
+    from .runs.options import Option
 
 # Options beside --resume that must agree with the run, by their name in its configuration.
 _FIXED = ("family", "method", "preset", "seed", "first_psi")
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM came: end as after Ctrl-C."""
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command; returns the exit status: 0, 2 (usage), 130 (Ctrl-C) or 143 (SIGTERM)."""
-    path: list[pathlib.Path] = []
-    try:
-        with _interruptible():
-            return _main(argv, path)
-    except SettingError as error:
-        named = f"{_flag(error.name)}: " if error.name else ""
-        print(f"admrl train: error: {named}{_in_one_line(error.problem)}", file=sys.stderr)
-        return _USAGE
-    except KeyboardInterrupt as interrupt:
-        print("interrupted", file=sys.stderr, end="")
-        if path:
-            print(f"; go on with: admrl train --resume {path[0]}", file=sys.stderr, end="")
-        print(file=sys.stderr, flush=True)
-        return _TERMINATED if isinstance(interrupt, _Terminated) else _INTERRUPTED
+    return command.run("train", lambda go_on: _main(argv, go_on))
 
 
-def _main(argv: Sequence[str] | None, path: list[pathlib.Path]) -> int:
+def _main(argv: Sequence[str] | None, go_on: list[str]) -> int:
     from . import api
     from .runs import folder as folders
     from .runs.config import make_config
@@ -69,7 +51,7 @@ def _main(argv: Sequence[str] | None, path: list[pathlib.Path]) -> int:
         api.resolve_device(config.device)
         api.check_simulation(config)
         folder = folders.create(folders.default_path(config) if out is None else out, config)
-    path.append(folder.path)
+    go_on.append(f"admrl train --resume {folder.path}")
     if is_complete(folder):
         print(f"{folder.path} is complete; nothing is left to train", flush=True)
     else:
@@ -96,37 +78,21 @@ def _check_agreement(given: dict[str, Any], config: Any, path: pathlib.Path) -> 
         else:
             stored = options()[name].of(config.training)
         if (tuple(value) if isinstance(value, list) else value) != stored:
-            raise SettingError(name, f"expected {_shown(stored)} as in {path}, got {_shown(value)}")
+            raise SettingError(name, f"expected {shown(stored)} as in {path}, got {shown(value)}")
 
 
-def _shown(value: Any) -> str:
-    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports an error in one line."""
-
-    def error(self, message: str) -> NoReturn:
-        # argparse names the option itself: "argument --seed: ..."
-        raise SettingError("", message.removeprefix("argument "))
-
-
-def _parser() -> argparse.ArgumentParser:
-    """Every option; one that is not given is absent from the result."""
+def _parser() -> command.Parser:
     from .algorithms.settings import METHODS
     from .families.catalogue import FAMILIES
     from .runs.config import DEFAULT_FAMILY, DEVICES
     from .runs.options import options
     from .runs.presets import PRESETS
 
-    parser = _Parser(
-        prog="admrl train",
-        usage="admrl train [options]",
-        description="Trains one run: AdMRL, or a baseline that differs in how tasks are chosen. "
+    parser = command.Parser(
+        "train",
+        "[options]",
+        "Trains one run: AdMRL, or a baseline that differs in how tasks are chosen. "
         "Without any option: a few minutes of AdMRL on Hopper2D.",
-        argument_default=argparse.SUPPRESS,
-        allow_abbrev=False,
-        formatter_class=_wide,
     )
     run = parser.add_argument_group("the run")
     run.add_argument("--family", metavar="NAME", help=_one_of(FAMILIES, DEFAULT_FAMILY))
@@ -138,11 +104,11 @@ def _parser() -> argparse.ArgumentParser:
         "every value as published (default: quick)",
     )
     run.add_argument(
-        "--seed", type=_integer, metavar="N", help="of every random number (default: 0)"
+        "--seed", type=integer, metavar="N", help="of every random number (default: 0)"
     )
     run.add_argument(
         "--threads",
-        type=_integer,
+        type=integer,
         metavar="N",
         help="simulation threads; the results do not depend on it (default: the CPUs available)",
     )
@@ -151,7 +117,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     run.add_argument(
         "--first-psi",
-        type=_number,
+        type=real,
         nargs="+",
         metavar="X",
         help="the first task, in the family's units (default: u = --first-u in every coordinate)",
@@ -169,91 +135,32 @@ def _parser() -> argparse.ArgumentParser:
         help="continue the run in this folder, with its own options; "
         "only --threads and --device may differ",
     )
-    groups: dict[str, Any] = {}
-    for option in options().values():
-        if option.group not in groups:
-            groups[option.group] = parser.add_argument_group(option.group.replace("_", " "))
-        choices = f": {', '.join(option.choices)}" if option.choices else ""
-        flag, text = _flag(option.name), f"{option.help}{choices} {_defaults(option)}"
-        text = text.replace("%", "%%")
-        if option.item is bool:
-            groups[option.group].add_argument(
-                flag, action=argparse.BooleanOptionalAction, help=text
-            )
-            continue
-        groups[option.group].add_argument(
-            flag,
-            type={int: _integer, float: _number, str: str}[option.item],
-            metavar={int: "N", float: "X", str: "NAME"}[option.item],
-            help=text,
-            **({"nargs": "+"} if option.many else {}),
-        )
+    parser.add_settings(options().values(), _defaults)
     return parser
-
-
-def _wide(prog: str) -> argparse.HelpFormatter:
-    return argparse.HelpFormatter(prog, max_help_position=34)
 
 
 def _one_of(names: Any, default: str) -> str:
     return f"{', '.join(names)} (default: {default})"
 
 
-def _defaults(option: Any) -> str:
+def _defaults(option: Option) -> str:
     """What the presets say: "(default: 0.01 nats)", or "(quick 5, small 6, paper 10 to 20)"."""
     from .families.catalogue import FAMILIES
     from .runs.presets import PRESETS, preset
 
     found = {}
     for name in PRESETS:
-        values = sorted({option.of(preset(name, family)) for family in FAMILIES})
-        shown = [_shown(value) for value in values]
-        found[name] = shown[0] if len(shown) == 1 else f"{shown[0]} to {shown[-1]} by family"
+        # numbers by size, and words after them
+        values = sorted(
+            {option.of(preset(name, family)) for family in FAMILIES},
+            key=lambda value: (isinstance(value, str), value),
+        )
+        texts = [shown(value) for value in values]
+        found[name] = texts[0] if len(texts) == 1 else f"{texts[0]} to {texts[-1]} by family"
     unit = f" {option.unit}" if option.unit else ""
     if len(set(found.values())) == 1:
         return f"(default: {found['paper']}{unit})"
     return f"({', '.join(f'{name} {text}{unit}' for name, text in found.items())})"
-
-
-def _integer(text: str) -> int:
-    try:
-        return int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
-
-
-def _number(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None
-
-
-def _flag(name: str) -> str:
-    return "--" + name.replace("_", "-")
-
-
-def _in_one_line(text: str) -> str:
-    return " ".join(text.split())
-
-
-@contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM raise in the main thread, even where a shell script had SIGINT ignored."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _terminate}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _terminate(signal_number: int, frame: types.FrameType | None) -> None:
-    raise _Terminated
 
 
 class _Command(types.ModuleType):

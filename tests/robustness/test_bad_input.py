@@ -66,7 +66,30 @@ def _files(directory: pathlib.Path) -> dict[pathlib.Path, bytes | None]:
         ("--max-kl inf", "--max-kl: expected a finite number, got inf"),
         ("--max-kl nan", "--max-kl: expected a finite number, got nan"),
         ("--gamma 1.01", "--gamma: expected at most 1, got 1.01"),
-        ("--gradient-solver lu", "--gradient-solver: expected one of cgnr, minres, cg, got 'lu'"),
+        (
+            "--gradient-solver lu",
+            "--gradient-solver: expected one of minres, cgnr, cg, dense, auto, got 'lu'",
+        ),
+        (
+            "--gradient-damping strong",
+            "--gradient-damping: expected a number, got 'strong'",
+        ),
+        (
+            "--gradient-real-samples 250",
+            "--gradient-real-samples: expected at least 2 environments of 200 steps for",
+        ),
+        (
+            "--n-virtual-envs 1",
+            "--n-virtual-envs: expected at least 2 for gradient_hessian causal and gradient_damp",
+        ),
+        (
+            "--n-virtual-envs 2 --gradient-hessian trajectory",
+            "--n-virtual-envs: expected at least 4 for gradient_hessian trajectory",
+        ),
+        (
+            "--gradient-virtual-samples 1990 --gradient-hessian trajectory",
+            "--gradient-virtual-samples: expected at least 200 for each of 10 n_virtual_envs",
+        ),
         ("--dynamics-hidden 0", "--dynamics-hidden: expected at least 1, got 0"),
         ("--dynamics-hidden", "--dynamics-hidden: expected at least one argument"),
         (

@@ -101,12 +101,15 @@ def test_every_value_can_be_overridden(fake: ModuleType, tmp_path: pathlib.Path)
                 value = option.choices[-1]
             elif option.item is int:
                 value *= 2
+            elif option.words:
+                value = 0.25  # a number where the preset has a word
             else:
                 value = (value + 1) / 2  # within every range
             shown = value if option.many else [value]
             arguments += ["--" + option.name.replace("_", "-"), *shown]
         given[option.name] = value
-    tiny = {"n_tasks": 1, "n_slbo_first": 1, "n_inner": 1}
+    # small, and with whole episodes for the trajectory estimator
+    tiny = {"n_tasks": 1, "n_slbo_first": 1, "n_inner": 1, "horizon": 100}
     for name, value in tiny.items():
         given[name] = value
         arguments += ["--" + name.replace("_", "-"), value]
@@ -126,7 +129,8 @@ def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:
         assert " ".join(option.help.split()[:3]) in text
     assert "trust region: largest mean KL divergence (default: 0.01 nats)" in text
     assert "training tasks (quick 5, small 6, paper 10 to 20 by family)" in text
-    assert "Krylov solver: cgnr, minres, cg (default: cgnr)" in text
+    assert "causal, per-step, trajectory (quick causal, small causal, paper per-step)" in text
+    assert "(quick auto, small auto, paper 0.1)" in text
 
 
 def test_admrl_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
@@ -137,7 +141,7 @@ def test_admrl_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     assert cli.main(["fly"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error == "admrl: error: expected a command (train), got 'fly'"
+    assert error == "admrl: error: expected a command (train, check-gradient), got 'fly'"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

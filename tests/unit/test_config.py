@@ -11,7 +11,8 @@ import yaml
 from admrl_native.algorithms.settings import TrainingSettings
 from admrl_native.families.catalogue import FAMILIES, make_family
 from admrl_native.runs.config import Config, available_cpus, make_config
-from admrl_native.runs.presets import PAPER, PRESETS, preset
+from admrl_native.runs.options import override
+from admrl_native.runs.presets import PAPER, PAPER_GRADIENT, PRESETS, preset
 from admrl_native.runs.provenance import package_version, provenance
 from admrl_native.settings import SettingError
 
@@ -48,7 +49,11 @@ def test_the_paper_preset_is_the_published_values(
 
 def test_other_families_get_the_defaults_in_the_paper_preset() -> None:
     assert "Robot" not in PAPER
-    assert preset("paper", "Robot") == TrainingSettings()
+    paper = preset("paper", "Robot")
+    assert paper == override(TrainingSettings(), PAPER_GRADIENT)
+    # the authors' estimator and regulariser
+    assert (paper.task_gradient.hessian, paper.task_gradient.damping) == ("per-step", 0.1)
+    assert paper.task_gradient.gae_lambda == paper.advantage.gae_lambda == 0.95
 
 
 def test_the_quick_preset_updates_the_task_by_its_gradient_three_times() -> None:

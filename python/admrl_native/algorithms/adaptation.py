@@ -10,7 +10,9 @@ from torch import Tensor
 
 from ..networks.policy import GaussianPolicy
 from ..seeding import derive_generator, derive_seed
+from ..training.agent import Agent
 from ..training.model_learner import ModelLearner
+from ..training.virtual_training import AfterIteration
 from .workshop import Workshop
 
 
@@ -27,6 +29,72 @@ class AdaptedPolicy:
     policy: GaussianPolicy
     psi: Tensor
     real_samples: int
+
+
+@dataclasses.dataclass
+class Adaptation:
+    """A policy on its way to one task, and the model that goes with it; see `begin`.
+
+    Attributes:
+        workshop: what it is made with.
+        model: a copy of the meta-trained model and its data, which goes on learning.
+        agent: π_θ and V.
+        psi: the task (K,).
+        seed: of every random number.
+        after_iteration: called after every virtual iteration.
+        stages: SLBO stages completed.
+    """
+
+    workshop: Workshop
+    model: ModelLearner
+    agent: Agent
+    psi: Tensor
+    seed: int
+    after_iteration: AfterIteration
+    stages: int = 0
+
+    def slbo_stage(self, samples: int) -> None:
+        """Real samples of the task with exploration noise, then virtual training on all data."""
+        stage, workshop, agent = self.stages, self.workshop, self.agent
+        seed = derive_seed(self.seed, stage, "collect")
+        transitions = workshop.collect(agent.policy, self.psi, samples, seed, "adaptation")
+        self.model.add("train", transitions)
+        agent.adopt_normaliser(self.model.dynamics.states)
+        self._virtual_training(workshop.settings.schedule.n_inner, f"slbo-{stage}")
+        self.stages += 1
+
+    def _virtual_training(self, iterations: int, phase: str) -> None:
+        self.workshop.virtual_training(
+            self.agent,
+            self.model,
+            self.psi,
+            iterations,
+            derive_seed(self.seed, phase),
+            self.after_iteration,
+        )
+
+
+def begin(
+    workshop: Workshop,
+    model: ModelLearner,
+    psi: Tensor,
+    *,
+    seed: int,
+    after_iteration: AfterIteration = lambda _iteration, _figures: None,
+) -> Adaptation:
+    """Zero-shot adaptation: a fresh policy, trained in the model alone; `model` is left as it is.
+
+    Raises:
+        ValueError: the model has no data.
+    """
+    if len(model.replays["train"]) == 0:
+        raise ValueError("adapt: expected a trained model, got one without data")
+    model = model.copy(with_data=True)
+    agent = workshop.new_agent(derive_generator(seed, "agent"))
+    agent.adopt_normaliser(model.dynamics.states)
+    adaptation = Adaptation(workshop, model, agent, psi, seed, after_iteration)
+    adaptation._virtual_training(workshop.settings.schedule.n_zeroshot, "zero-shot")
+    return adaptation
 
 
 def adapt(
@@ -47,24 +115,10 @@ def adapt(
         raise ValueError(
             f"real_samples: expected a multiple of n_adapt={schedule.n_adapt}, got {real_samples}"
         )
-    if len(model.replays["train"]) == 0:
-        raise ValueError("adapt: expected a trained model, got one without data")
-    model = model.copy(with_data=True)
-    agent = workshop.new_agent(derive_generator(seed, "agent"))
-    agent.adopt_normaliser(model.dynamics.states)
-    workshop.virtual_training(
-        agent, model, psi, schedule.n_zeroshot, derive_seed(seed, "zero-shot")
-    )
-    for stage in range(real_samples // schedule.n_adapt):
-        transitions = workshop.collect(
-            agent.policy, psi, schedule.n_adapt, derive_seed(seed, stage, "collect"), "adaptation"
-        )
-        model.add("train", transitions)
-        agent.adopt_normaliser(model.dynamics.states)
-        workshop.virtual_training(
-            agent, model, psi, schedule.n_inner, derive_seed(seed, f"slbo-{stage}")
-        )
-    return AdaptedPolicy(agent.policy, psi, real_samples)
+    adaptation = begin(workshop, model, psi, seed=seed)
+    for _ in range(real_samples // schedule.n_adapt):
+        adaptation.slbo_stage(schedule.n_adapt)
+    return AdaptedPolicy(adaptation.agent.policy, psi, real_samples)
 
 
 def evaluate(

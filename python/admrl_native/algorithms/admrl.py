@@ -14,11 +14,12 @@ from torch import Tensor
 from ..families.declaration import Family
 from ..families.task_space import TaskSpace
 from ..seeding import derive_generator, derive_seed
-from ..task_gradient.gradient import TaskGradient, task_gradient
+from ..task_gradient.gradient import TaskGradient
 from ..training.agent import Agent
 from ..training.model_learner import ModelLearner
 from .adaptation import AdaptedPolicy, adapt, evaluate
 from .observer import Observer
+from .sampled_gradient import estimate_task_gradient
 from .settings import METHODS, TrainingSettings
 from .task_selection import ascent_step, first_task, gaussian_task, uniform_task
 from .workshop import Workshop
@@ -238,35 +239,15 @@ class MetaTrainer:
         """Lines 9 to 11: Eq. 2 from fresh real and virtual samples."""
         assert progress.zero_shot is not None
         assert progress.zero_shot_model is not None
-        settings = self.settings.task_gradient
-        hat, star = progress.zero_shot, progress.agent
-        model = progress.zero_shot_model if settings.model == "zero-shot" else self.model
         self.observer.phase("task-gradient", task=self.task, steps=1)
-
-        def real(agent: Agent, name: str) -> Any:
-            return self.workshop.real_trajectories(
-                agent.policy,
-                self.psi,
-                settings.real_samples,
-                derive_seed(self.seed, self.task, "task-gradient", name),
-                "task_gradient",
-            )
-
-        gradient = task_gradient(
-            hat.policy,
-            hat.value,
-            real_star=real(star, "star"),
-            real_hat=real(hat, "hat"),
-            virtual_hat=self.workshop.virtual_trajectories(
-                hat.policy,
-                model.dynamics,
-                self.psi,
-                settings.virtual_samples,
-                derive_seed(self.seed, self.task, "task-gradient", "virtual"),
-            ),
-            horizon=self.settings.physics.horizon,
-            settings=settings,
-            advantage=self.settings.advantage,
+        gradient = estimate_task_gradient(
+            self.workshop,
+            self.psi,
+            progress.zero_shot,
+            progress.agent,
+            {"zero-shot": progress.zero_shot_model, "latest": self.model},
+            seed=self.seed,
+            path=(self.task, "task-gradient"),
         )
         self.observer.step({"gradient_norm": gradient.total.norm().item()})
         return gradient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Self
 
 from ..families.physics import PhysicsSettings
 from ..networks.settings import NetworkSettings
@@ -17,6 +18,8 @@ from ..training.settings import (
 )
 
 METHODS = ("admrl", "mb-unif", "mb-gauss")
+
+_MOST_AXES = 3  # K up to which every axis of u is looked along
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,6 +56,36 @@ class TaskSelectionSettings(Settings):
 
 
 @dataclasses.dataclass(frozen=True)
+class GradientCheckSettings(Settings):
+    """How the task gradient is compared with finite differences; see `gradient_check`."""
+
+    epsilon: float = setting(
+        0.2,
+        "half the distance of the two tasks of a finite difference",
+        unit="in u",
+        above=0,
+        maximum=1,
+    )
+    repeats: int = setting(
+        4, "repeats, each with random numbers of its own; more may be asked for later", minimum=1
+    )
+    along: str = setting(
+        "auto",
+        f"directions: axes of u, or the estimated gradient's; auto: axes up to K = {_MOST_AXES}",
+        choices=("auto", "axes", "gradient"),
+    )
+    episodes: int = setting(
+        200, "real episodes (at full length) for the return of each policy", minimum=1
+    )
+
+    def decided(self, task_dim: int) -> Self:
+        """The same with "axes" or "gradient" in place of "auto", for tasks of K numbers."""
+        if self.along != "auto":
+            return self
+        return self.replace(along="axes" if task_dim <= _MOST_AXES else "gradient")
+
+
+@dataclasses.dataclass(frozen=True)
 class TrainingSettings(Settings):
     """Everything that decides what a run computes; the defaults are the paper's for Ant2D."""
 
@@ -66,3 +99,8 @@ class TrainingSettings(Settings):
     trpo: TrpoSettings = TrpoSettings()
     value_fit: ValueFitSettings = ValueFitSettings()
     dynamics_fit: DynamicsFitSettings = DynamicsFitSettings()
+
+    def num_real_envs(self, samples: int) -> int:
+        """As many environments as asked for, but no more than can follow an episode to its end."""
+        most = min(self.collection.num_envs, samples // self.physics.horizon)
+        return next(n for n in range(max(most, 1), 0, -1) if samples % n == 0)

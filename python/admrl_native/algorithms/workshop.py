@@ -109,7 +109,7 @@ class Workshop:
     ) -> Trajectories:
         """Real trajectories of the stochastic policy: `samples` steps in all, counted."""
         collection = self.settings.collection
-        num_envs = self._num_real_envs(samples)
+        num_envs = self.settings.num_real_envs(samples)
         trajectories = self.environment(num_envs).rollout(
             PolicyArrays.of(policy),
             samples // num_envs,
@@ -201,11 +201,6 @@ class Workshop:
         environment = self.environment(self.settings.collection.num_envs)
         states = environment.reset_states(_NUM_START_STATES, derive_seed(seed, "start-states"))
         return states.to(self.device)
-
-    def _num_real_envs(self, samples: int) -> int:
-        """As many environments as asked for, but no more than can follow an episode to its end."""
-        most = min(self.settings.collection.num_envs, samples // self.settings.physics.horizon)
-        return next(n for n in range(max(most, 1), 0, -1) if samples % n == 0)
 
     def _count(self, purpose: str, samples: int) -> None:
         self._real_samples[purpose] = self._real_samples.get(purpose, 0) + samples

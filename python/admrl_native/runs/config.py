@@ -65,6 +65,8 @@ class Config:
         _check_integer("seed", self.seed, minimum=0, maximum=2**63 - 1)
         _check_integer("threads", self.threads, minimum=1, maximum=4096)
         _check_shares(self.training)
+        if self.method == "admrl":
+            check_gradient_samples(self.training)
         if self.first_psi is not None:
             object.__setattr__(
                 self, "first_psi", check_task("first_psi", self.first_psi, self.family)
@@ -226,3 +228,36 @@ def _check_shares(training: TrainingSettings) -> None:
             raise SettingError(
                 name, f"expected a multiple of {envs_name} ({num_envs}), got {count}"
             )
+
+
+def check_gradient_samples(training: TrainingSettings) -> None:
+    """Whether the samples of a task gradient are enough for its estimator.
+
+    Raises:
+        SettingError: naming what is too small.
+    """
+    gradient, horizon = training.task_gradient, training.physics.horizon
+    rows = training.schedule.n_virtual_envs
+    real_rows = training.num_real_envs(gradient.real_samples)
+    # auto compares two halves, and each needs what the estimator needs
+    fewest = 2 if gradient.damping == "auto" else 1
+    if real_rows < fewest:
+        raise SettingError(
+            "gradient_real_samples",
+            f"expected at least {fewest} environments of {horizon} steps for gradient_damping "
+            f"auto, got {gradient.real_samples} samples in {real_rows}",
+        )
+    if gradient.hessian == "trajectory":
+        fewest *= 2
+        if gradient.virtual_samples // rows < horizon:
+            raise SettingError(
+                "gradient_virtual_samples",
+                f"expected at least {horizon} for each of {rows} n_virtual_envs, a whole episode, "
+                f"for gradient_hessian trajectory, got {gradient.virtual_samples}",
+            )
+    if rows < fewest:
+        raise SettingError(
+            "n_virtual_envs",
+            f"expected at least {fewest} for gradient_hessian {gradient.hessian} and "
+            f"gradient_damping {gradient.damping}, got {rows}",
+        )

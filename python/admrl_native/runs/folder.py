@@ -133,18 +133,25 @@ def lock(folder: RunFolder) -> BinaryIO:
         file = open(folder.path / ".lock", "wb")  # noqa: SIM115  (open as long as the run)
     except OSError as error:
         raise SettingError("resume", f"expected a folder to write in: {error}") from error
-    try:
-        import fcntl
-    except ImportError:  # not POSIX: no advisory locks
-        return file
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not lock_file(file):
         file.close()
         raise SettingError(
             "resume", f"expected a folder nobody trains in, got {folder.path}, which is in use"
-        ) from None
+        )
     return file
+
+
+def lock_file(file: BinaryIO) -> bool:
+    """Keeps other processes from locking an open file until it is closed; False if one did."""
+    try:
+        import fcntl
+    except ImportError:  # not POSIX: no advisory locks
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
 
 
 def write_atomically(path: pathlib.Path, content: bytes) -> None:

@@ -30,7 +30,7 @@ class MetricsLog:
         Raises:
             TypeError: a value that JSON does not know.
         """
-        text = json.dumps(_finite(line), allow_nan=False)
+        text = json.dumps(finite(line), allow_nan=False)
         self._file.write(text.encode() + b"\n")
         self._file.flush()
         self.lines += 1
@@ -82,11 +82,12 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
     return records
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
+    """A JSON-able value with null for every number that is not finite."""
     if isinstance(value, float):
         return value if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {str(k): _finite(v) for k, v in value.items()}
+        return {str(k): finite(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(v) for v in value]
+        return [finite(v) for v in value]
     return value

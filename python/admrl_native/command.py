@@ -1,0 +1,151 @@
+"""What every command line of the package shares: one-line errors, Ctrl-C, options of settings."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from .settings import SettingError
+
+if TYPE_CHECKING:
+    from .runs.options import Option
+
+_INTERRUPTED, _TERMINATED, _USAGE = 130, 143, 2
+
+
+class _Terminated(KeyboardInterrupt):
+    """SIGTERM came: end as after Ctrl-C."""
+
+
+def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...] = ()) -> int:
+    """Runs a command; returns its exit status, or 2 (usage), 130 (Ctrl-C) or 143 (SIGTERM).
+
+    Args:
+        name: of the command, such as "train".
+        body: gets an empty list, to which it appends the command line that goes on with its work
+            once there is some; returns the exit status.
+        positional: arguments that are not flags, for the messages of errors.
+    """
+    go_on: list[str] = []
+    try:
+        with _interruptible():
+            return body(go_on)
+    except SettingError as error:
+        label = error.name.upper() if error.name in positional else flag(error.name)
+        named = f"{label}: " if error.name else ""
+        print(f"admrl {name}: error: {named}{_in_one_line(error.problem)}", file=sys.stderr)
+        return _USAGE
+    except KeyboardInterrupt as interrupt:
+        how = f"; go on with: {go_on[0]}" if go_on else ""
+        print(f"interrupted{how}", file=sys.stderr, flush=True)
+        return _TERMINATED if isinstance(interrupt, _Terminated) else _INTERRUPTED
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports an error in one line; an option that is not given is absent from the result."""
+
+    def __init__(self, name: str, arguments: str, description: str) -> None:
+        super().__init__(
+            prog=f"admrl {name}",
+            usage=f"admrl {name} {arguments}",
+            description=description,
+            argument_default=argparse.SUPPRESS,
+            allow_abbrev=False,
+            formatter_class=_wide,
+        )
+
+    def error(self, message: str) -> NoReturn:
+        # argparse names the option itself: "argument --seed: ..."
+        raise SettingError("", message.removeprefix("argument "))
+
+    def add_settings(self, options: Iterable[Option], default: Callable[[Option], str]) -> None:
+        """One flag for every option, in a group of help for every group of options.
+
+        Args:
+            options: what can be set.
+            default: the text in brackets behind the help of an option.
+        """
+        groups: dict[str, Any] = {}
+        for option in options:
+            if option.group not in groups:
+                groups[option.group] = self.add_argument_group(option.group.replace("_", " "))
+            choices = f": {', '.join(option.choices)}" if option.choices else ""
+            text = f"{option.help}{choices} {default(option)}".replace("%", "%%")
+            if option.item is bool:
+                groups[option.group].add_argument(
+                    flag(option.name), action=argparse.BooleanOptionalAction, help=text
+                )
+                continue
+            groups[option.group].add_argument(
+                flag(option.name),
+                type=real_or(option.words)
+                if option.words
+                else {int: integer, float: real, str: str}[option.item],
+                metavar={int: "N", float: "X", str: "NAME"}[option.item],
+                help=text,
+                **({"nargs": "+"} if option.many else {}),
+            )
+
+
+def integer(text: str) -> int:
+    """A whole number of the command line."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, got {text!r}") from None
+
+
+def real(text: str) -> float:
+    """A number of the command line."""
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a number, got {text!r}") from None
+
+
+def real_or(words: tuple[str, ...]) -> Callable[[str], float | str]:
+    """A number of the command line, or one of these words."""
+    return lambda text: text if text in words else real(text)
+
+
+def flag(name: str) -> str:
+    """The flag of an option: "--n-tasks" of n_tasks."""
+    return "--" + name.replace("_", "-")
+
+
+def shown(value: Any) -> str:
+    """A value as it is written on a command line."""
+    return " ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value)
+
+
+def _wide(prog: str) -> argparse.HelpFormatter:
+    return argparse.HelpFormatter(prog, max_help_position=34)
+
+
+def _in_one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[None]:
+    """SIGINT and SIGTERM raise in the main thread, even where a shell script had SIGINT ignored."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _terminate}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _terminate(signal_number: int, frame: types.FrameType | None) -> None:
+    raise _Terminated

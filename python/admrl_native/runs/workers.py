@@ -1,0 +1,145 @@
+"""Independent jobs on one or several processes."""
+
+from __future__ import annotations
+
+import collections
+import multiprocessing
+import multiprocessing.connection
+import signal
+import time
+import traceback
+import typing
+from collections.abc import Callable, Iterable
+from typing import Any
+
+# Does one job; calls its second argument whenever a step of the job is done.
+Work = Callable[[Any, Callable[[], None]], Any]
+
+
+class Workers:
+    """Does jobs in spawned processes, or in this one if there is to be but one worker.
+
+    A context manager: leaving it ends the processes, whatever they are doing. Nothing is started
+    before there is a job.
+
+    Args:
+        make: called once in each process; returns what does a job there. Must be picklable, as
+            must be the jobs and their results.
+        arguments: of `make`.
+        number: of workers.
+    """
+
+    def __init__(self, make: Callable[..., Work], arguments: tuple[Any, ...], number: int) -> None:
+        self._make = make
+        self._arguments = arguments
+        self._number = number
+        self._work: Work | None = None
+        self._processes: list[Any] = []
+        self._connections: list[multiprocessing.connection.Connection] = []
+
+    def __enter__(self) -> typing.Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for process in self._processes:
+            process.terminate()
+        for process in self._processes:
+            process.join()
+        for connection in self._connections:
+            connection.close()
+
+    def run(
+        self,
+        jobs: Iterable[Any],
+        on_step: Callable[[], None],
+        on_result: Callable[[Any, Any, float], None],
+    ) -> None:
+        """Does every job; with one worker in the order given.
+
+        Args:
+            jobs: what to do.
+            on_step: called in this process after every step of a job.
+            on_result: called in this process with a job, its result, and the seconds it took.
+
+        Raises:
+            RuntimeError: a job failed in another process, or that process died.
+        """
+        waiting = collections.deque(jobs)
+        if not waiting:
+            return
+        if self._number == 1:
+            self._work = self._work or self._make(*self._arguments)
+            for job in waiting:
+                began = time.perf_counter()
+                result = self._work(job, on_step)
+                on_result(job, result, time.perf_counter() - began)
+            return
+        self._start(min(self._number, len(waiting)) - len(self._processes))
+        busy = {}
+        for connection in self._connections[: len(waiting)]:
+            busy[connection] = job = waiting.popleft()
+            connection.send(job)
+        while busy:
+            for ready in multiprocessing.connection.wait(list(busy)):
+                assert isinstance(ready, multiprocessing.connection.Connection)
+                kind, value = self._receive(ready)
+                if kind == "error":
+                    raise RuntimeError(f"a worker failed:\n{value}")
+                if kind == "step":
+                    on_step()
+                    continue
+                job = busy.pop(ready)
+                if waiting:  # before the result is dealt with: the worker need not wait for that
+                    busy[ready] = waiting.popleft()
+                    ready.send(busy[ready])
+                on_result(job, *value)
+
+    def _start(self, number: int) -> None:
+        context = multiprocessing.get_context("spawn")
+        # Ctrl-C reaches the whole process group: only this process is to react to it. A blocked
+        # signal stays blocked in the processes that are started meanwhile.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            for _ in range(number):
+                ours, theirs = context.Pipe()
+                process = context.Process(
+                    target=_serve, args=(theirs, self._make, self._arguments), daemon=True
+                )
+                process.start()
+                theirs.close()  # so that the death of the process closes the pipe
+                self._processes.append(process)
+                self._connections.append(ours)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+    def _receive(self, connection: multiprocessing.connection.Connection) -> tuple[str, Any]:
+        try:
+            kind, value = connection.recv()
+        except (EOFError, ConnectionError):
+            process = self._processes[self._connections.index(connection)]
+            process.join()
+            raise RuntimeError(
+                f"a worker process died with exit code {process.exitcode}; was there enough memory?"
+            ) from None
+        return kind, value
+
+
+def _serve(
+    connection: multiprocessing.connection.Connection,
+    make: Callable[..., Work],
+    arguments: tuple[Any, ...],
+) -> None:
+    """What a process does: one job after the other, until it is ended."""
+    # The command line's handlers are its own affair.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        work = make(*arguments)
+        while True:
+            job = connection.recv()
+            began = time.perf_counter()
+            result = work(job, lambda: connection.send(("step", None)))
+            connection.send(("done", (result, time.perf_counter() - began)))
+    except (EOFError, ConnectionError):  # the parent is gone
+        pass
+    except Exception:
+        connection.send(("error", traceback.format_exc()))
