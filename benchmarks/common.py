@@ -13,9 +13,10 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 REPOSITORY = pathlib.Path(__file__).resolve().parents[1]
+T = TypeVar("T")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,12 +60,76 @@ class Timing:
     @property
     def spread(self) -> tuple[float, float]:
         """The quartiles of the rate."""
+        if len(self.rates) == 1:
+            return self.rates[0], self.rates[0]
         low, _, high = statistics.quantiles(self.rates, n=4, method="inclusive")
         return low, high
 
     def ratio(self, other: Timing) -> float:
         """How many times as fast as `other`: the median over repeats that ran side by side."""
         return statistics.median(a / b for a, b in zip(self.rates, other.rates, strict=True))
+
+
+@dataclasses.dataclass(frozen=True)
+class Verdict:
+    """A requirement and what was measured of it.
+
+    Attributes:
+        what: the ratio that is judged.
+        measured: its value.
+        at_least: lower bound, or None.
+        at_most: upper bound, or None.
+    """
+
+    what: str
+    measured: float
+    at_least: float | None = None
+    at_most: float | None = None
+
+    @property
+    def met(self) -> bool:
+        """Whether the bounds hold."""
+        low = self.at_least is None or self.measured >= self.at_least
+        return low and (self.at_most is None or self.measured <= self.at_most)
+
+    def cells(self) -> list[str]:
+        """A table row: what, measured, asked for, whether it is met."""
+        asked = [f"≥ {self.at_least:g}"] if self.at_least is not None else []
+        asked += [f"≤ {self.at_most:g}"] if self.at_most is not None else []
+        return [
+            self.what,
+            f"{self.measured:.3g}",
+            ", ".join(asked),
+            "met" if self.met else "NOT met",
+        ]
+
+
+@dataclasses.dataclass(frozen=True)
+class Section:
+    """What a benchmark says about one part of its question.
+
+    Attributes:
+        title: the heading.
+        header: of the table.
+        rows: of the table.
+        figures: what goes into the JSON.
+        notes: lines below the table.
+        verdicts: requirements.
+    """
+
+    title: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    figures: Mapping[str, Any]
+    notes: Sequence[str] = ()
+    verdicts: Sequence[Verdict] = ()
+
+    def show(self) -> None:
+        """Prints it."""
+        print(f"\n### {self.title}\n\n{table(self.header, self.rows)}")
+        for note in self.notes:
+            print(f"\n{note}")
+        print(end="", flush=True)
 
 
 def interleave(contenders: Sequence[Contender], repeats: int, warmup: int = 1) -> dict[str, Timing]:
@@ -87,6 +152,19 @@ def interleave(contenders: Sequence[Contender], repeats: int, warmup: int = 1) -
             seconds[contender.name].append(time.perf_counter() - start)
             work[contender.name].append(contender.done() if contender.done else contender.work)
     return {c.name: Timing(tuple(work[c.name]), tuple(seconds[c.name])) for c in contenders}
+
+
+def once(run: Callable[[], T]) -> tuple[T, Timing]:
+    """The value of one call, and its time: for what is too slow to be repeated."""
+    start = time.perf_counter()
+    value = run()
+    return value, Timing((1,), (time.perf_counter() - start,))
+
+
+def milliseconds(timing: Timing) -> list[str]:
+    """Two table cells: milliseconds for a unit of work, and their quartiles."""
+    high, low = (1000 / rate for rate in timing.spread)
+    return [f"{1000 / timing.median:.2f}", f"{low:.2f} to {high:.2f}"]
 
 
 def machine(packages: Sequence[str]) -> dict[str, Any]:
@@ -148,6 +226,8 @@ def write_json(path: pathlib.Path, figures: Mapping[str, Any]) -> None:
 
 
 def _plain(value: object) -> object:
+    if isinstance(value, Verdict):
+        return {**dataclasses.asdict(value), "met": value.met}
     if isinstance(value, Timing):
         low, high = value.spread
         return {

@@ -14,17 +14,13 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-import torch
-
 import common
 from admrl_native import build_info
-from admrl_native.algorithms.workshop import Workshop
-from admrl_native.families.catalogue import FAMILIES, make_family
-from admrl_native.families.task_space import TaskSpace
-from admrl_native.runs.presets import preset
+from admrl_native.families.catalogue import FAMILIES
 from admrl_native.seeding import derive_generator
 from admrl_native.training.advantage import advantages_and_returns
 from admrl_native.training.trpo import trpo_update
+from first_stage import FirstStage
 
 
 def main() -> None:
@@ -37,20 +33,10 @@ def main() -> None:
         arguments.preset = "quick"
     repeats = common.repeats(arguments)
 
-    settings = preset(arguments.preset, arguments.family)
-    schedule = settings.schedule
-    family = make_family(arguments.family)
-    workshop = Workshop(family, settings, arguments.threads, torch.device("cpu"))
-    psi = TaskSpace(family).from_normalised(torch.full((family.task_dim,), 0.3).double())
-    model = workshop.new_model(derive_generator(0, "model"))
-    agent = workshop.new_agent(derive_generator(0, "agent"))
-
-    def collect() -> dict[str, torch.Tensor]:
-        return workshop.collect(agent.policy, psi, schedule.n_collect, 1, "train")
-
-    model.add("train", collect())
-    agent.adopt_normaliser(model.dynamics.states)
-    model.fit.fit(model.replays["train"], 200, derive_generator(0, "fit"))
+    stage = FirstStage.begin(arguments.family, arguments.preset, arguments.threads)
+    settings, workshop, psi = stage.settings, stage.workshop, stage.psi
+    model, agent = stage.model, stage.agent
+    schedule, family = settings.schedule, workshop.family
 
     def rollout() -> Any:
         return workshop.virtual_trajectories(agent.policy, model.dynamics, psi, schedule.n_trpo, 2)
@@ -81,11 +67,11 @@ def main() -> None:
     contenders = [common.Contender(name, 1, run) for name, (_, run) in per_iteration.items()]
     timings = common.interleave(contenders, repeats)
 
-    collect_seconds = timed(collect)
+    collect_seconds = timed(stage.collect)
     whole = []
     for repeat in range(max(2, repeats // 3)):
         start = time.perf_counter()
-        workshop.virtual_training(agent, model, psi, 1, repeat)
+        stage.inner_iteration(repeat)
         whole.append(time.perf_counter() - start)
     iteration = statistics.median(whole)
 

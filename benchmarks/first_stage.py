@@ -1,0 +1,63 @@
+"""A training run at the start of its first stage: what the benchmarks of learning are made with."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+
+import torch
+from torch import Tensor
+
+from admrl_native.algorithms.settings import TrainingSettings
+from admrl_native.algorithms.workshop import Workshop
+from admrl_native.families.catalogue import make_family
+from admrl_native.families.task_space import TaskSpace
+from admrl_native.runs.presets import preset
+from admrl_native.seeding import derive_generator
+from admrl_native.training.agent import Agent
+from admrl_native.training.model_learner import ModelLearner
+
+_MODEL_STEPS = 200  # enough that virtual episodes look like real ones
+
+
+@dataclasses.dataclass(frozen=True)
+class FirstStage:
+    """The first task with a fresh agent, one real collection, and a model fitted to it.
+
+    Attributes:
+        settings: those of the preset.
+        workshop: the real environments.
+        psi: the task (K,).
+        model: fitted a little.
+        agent: untrained, with the model's state normaliser.
+    """
+
+    settings: TrainingSettings
+    workshop: Workshop
+    psi: Tensor
+    model: ModelLearner
+    agent: Agent
+
+    @classmethod
+    def begin(cls, family_name: str, preset_name: str, threads: int) -> typing.Self:
+        settings = preset(preset_name, family_name)
+        family = make_family(family_name)
+        workshop = Workshop(family, settings, threads, torch.device("cpu"))
+        first_u = torch.full((family.task_dim,), settings.task_selection.first_u)
+        psi = TaskSpace(family).from_normalised(first_u.double())
+        model = workshop.new_model(derive_generator(0, "model"))
+        agent = workshop.new_agent(derive_generator(0, "agent"))
+        stage = cls(settings, workshop, psi, model, agent)
+        model.add("train", stage.collect())
+        agent.adopt_normaliser(model.dynamics.states)
+        model.fit.fit(model.replays["train"], _MODEL_STEPS, derive_generator(0, "fit"))
+        return stage
+
+    def collect(self) -> dict[str, Tensor]:
+        """One real collection of a stage."""
+        n_collect = self.settings.schedule.n_collect
+        return self.workshop.collect(self.agent.policy, self.psi, n_collect, 1, "train")
+
+    def inner_iteration(self, seed: int) -> None:
+        """One inner iteration of SLBO: trains the model and the agent."""
+        self.workshop.virtual_training(self.agent, self.model, self.psi, 1, seed)
