@@ -71,7 +71,7 @@ def sampled_gradient(problem, psi, samples, seed, **settings):
     )
 
 
-def check_convergence(estimate, exact):
+def assert_convergence(estimate, exact):
     """Within 3 standard errors at every size; the error shrinks as 1/√N.
 
     Args:
@@ -96,7 +96,7 @@ def test_hessian_is_unbiased_away_from_the_optimum(hessian, name):
     problem, psi = problems()[name]
     theta = 0.5 * problem.best_params(psi, "model")
     exact = problem.hessian(theta, psi, "model")
-    check_convergence(
+    assert_convergence(
         lambda samples, seed: estimated_hessian(problem, psi, theta, hessian, samples, seed), exact
     )
 
@@ -108,7 +108,7 @@ def test_task_gradient_is_the_derivative_of_the_gap(hessian):
     # the implicit term is no bystander: without it the answer would be far off
     terms = problem.exact_terms(psi)
     assert terms.implicit.norm() > 0.5 * exact.norm()
-    check_convergence(
+    assert_convergence(
         lambda samples, seed: sampled_gradient(problem, psi, samples, seed, hessian=hessian).total,
         exact,
     )
