@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import multiprocessing
 import multiprocessing.connection
+import multiprocessing.resource_tracker
 import signal
 import time
 import traceback
@@ -97,7 +98,9 @@ class Workers:
     def _start(self, number: int) -> None:
         context = multiprocessing.get_context("spawn")
         # Ctrl-C reaches the whole process group: only this process is to react to it. A blocked
-        # signal stays blocked in the processes that are started meanwhile.
+        # signal stays blocked in the processes that are started meanwhile, but for the start of
+        # multiprocessing's own helper, which unblocks it: so that comes first.
+        multiprocessing.resource_tracker.ensure_running()
         before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             for _ in range(number):
@@ -132,6 +135,7 @@ def _serve(
     """What a process does: one job after the other, until it is ended."""
     # The command line's handlers are its own affair.
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         work = make(*arguments)
         while True:
