@@ -61,19 +61,13 @@ def solve(
     b: Tensor,
     damping: float,
     settings: TaskGradientSettings,
-    *,
-    max_iterations: int | None = None,
-    tolerance: float | None = None,
 ) -> Solve:
     """x of (HᵀH/P + μ I) x = Hᵀ b/P, the authors' system: min ‖H x − b‖² + P μ ‖x‖².
 
     Args:
         damping: μ; a solver gets P μ.
     """
-    limits = {
-        "max_iterations": settings.max_iterations if max_iterations is None else max_iterations,
-        "tolerance": settings.tolerance if tolerance is None else tolerance,
-    }
+    limits = {"max_iterations": settings.max_iterations, "tolerance": settings.tolerance}
     raw_damping = damping * b.numel()
     if settings.solver == "minres":
         path = lanczos(hessian, b, [raw_damping], **limits)  # type: ignore[arg-type]
