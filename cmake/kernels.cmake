@@ -1,4 +1,5 @@
 # Compute kernels compiled once per instruction set and chosen at run time (src/cpp/kernels).
+include(CheckCXXCompilerFlag)
 include(CheckCXXSourceCompiles)
 
 # An isa's kernels become part of admrl_core; `width` is floats per vector register.
@@ -29,6 +30,12 @@ if(ADMRL_TARGET_IS_X86_64)
   admrl_add_kernels(x86-64-v3 8 -march=x86-64-v3)
   admrl_add_kernels(x86-64-v4 16 -march=x86-64-v4 -mprefer-vector-width=512)
   target_compile_definitions(admrl_core PRIVATE ADMRL_X86_KERNELS)
+  check_cxx_compiler_flag(-mavx512bf16 ADMRL_COMPILER_HAS_BF16)
+  if(ADMRL_COMPILER_HAS_BF16)
+    admrl_add_kernels(x86-64-v4-bf16 16 -march=x86-64-v4 -mavx512bf16 -mprefer-vector-width=512
+      -DADMRL_KERNEL_BF16)
+    target_compile_definitions(admrl_core PRIVATE ADMRL_BF16_KERNELS)
+  endif()
 endif()
 target_sources(admrl_core PRIVATE src/cpp/kernels/dispatch.cpp)
 

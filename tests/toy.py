@@ -49,6 +49,9 @@ class Memory:
         self.transitions: dict[str, list[dict[str, torch.Tensor]]] = {}
         self.stop_after = stop_after
 
+    def begin(self, compute: dict[str, str]) -> None:
+        self.compute = compute
+
     def phase(self, name: str, *, task: int, steps: int) -> None:
         self.phases.append((task, name))
 

@@ -17,7 +17,19 @@ class SimulationError(RuntimeError):
 
 class SolverError(RuntimeError): ...
 
-# Families, simulation, real rollouts (bindings/family.cpp, simulation.cpp, real_rollout.cpp)
+# Threads (bindings/thread_pool.cpp)
+
+class Job:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # always raises TypeError
+
+class ThreadPool:
+    def __init__(self, num_threads: int) -> None: ...
+    @property
+    def num_threads(self) -> int: ...
+    def run(self, jobs: Sequence[Job]) -> None: ...
+
+# Families, simulation, policies, rollouts (bindings/family.cpp, simulation.cpp, policy.cpp,
+# real_rollout.cpp, virtual_rollout.cpp)
 
 class FamilySpec:
     def __init__(
@@ -53,6 +65,31 @@ class GaussianPolicy:
         obs_mean: _Float32,
         obs_std: _Float32,
     ) -> None: ...
+
+class VirtualModel:
+    def __init__(
+        self,
+        pool: ThreadPool,
+        layers: _Layers,
+        low: _Float32,
+        high: _Float32,
+        *,
+        precision: str = "fp32",
+    ) -> None: ...
+    def predict(self, pool: ThreadPool, states: _Float32, actions: _Float32) -> _Float32: ...
+
+def virtual_rollouts(
+    pool: ThreadPool,
+    model: VirtualModel,
+    family: FamilySpec,
+    policies: Sequence[GaussianPolicy],
+    psis: _Float64,
+    start_states: _Float32,
+    noise: Sequence[_Float32],
+    starts: Sequence[_Int64],
+    *,
+    horizon: int,
+) -> dict[str, Any]: ...
 
 class Simulation:
     def __init__(
@@ -103,29 +140,86 @@ class Simulation:
     def raw_steps(self, num_steps: int, seed: int) -> None: ...
     def raw_replay(self, actions: _Float32, ends: _Bool, seed: int) -> None: ...
 
-# Build, networks, advantages, solvers (bindings/build_info.cpp, mlp.cpp, value_fit.cpp,
-# advantage.cpp, krylov.cpp, lanczos.cpp)
+# Build, networks, fits, TRPO, advantages, solvers (bindings/build_info.cpp, mlp.cpp, lane_mlp.cpp,
+# value_fit.cpp, dynamics_fit.cpp, trpo.cpp, advantage.cpp, krylov.cpp, lanczos.cpp)
 
 _Int64 = NDArray[np.int64]
 _Layers = Sequence[tuple[_Float32, _Float32]]
 
 def build_info() -> dict[str, Any]: ...
 def mlp_forward(layers: _Layers, activation: str, x: _Float32) -> _Float32: ...
-def fit_value(
+def mlp_forward_rows(
+    pool: ThreadPool, layers: _Layers, mean: _Float32, std: _Float32, x: _Float32
+) -> _Float32: ...
+
+class ValueFit(Job):
+    def __init__(
+        self,
+        layers: _Layers,
+        first: _Layers,
+        second: _Layers,
+        steps_done: int,
+        x: _Float32,
+        targets: _Float32,
+        order: _Int64,
+        *,
+        minibatch: int,
+        learning_rate: float,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1e-8,
+    ) -> None: ...
+    @property
+    def steps(self) -> int: ...
+    @property
+    def losses(self) -> _Float64: ...
+
+def fit_dynamics(
+    pool: ThreadPool,
     layers: _Layers,
     first: _Layers,
     second: _Layers,
     steps_done: int,
-    x: _Float32,
-    targets: _Float32,
+    rows: _Float32,
     order: _Int64,
+    obs_mean: _Float32,
+    obs_std: _Float32,
+    difference_mean: _Float32,
+    difference_std: _Float32,
     *,
-    minibatch: int,
+    precision: str = "fp32",
     learning_rate: float,
+    weight_decay: float,
+    max_grad_norm: float,
     beta1: float = 0.9,
     beta2: float = 0.999,
     eps: float = 1e-8,
-) -> _Float64: ...
+) -> float: ...
+
+class TrpoUpdate(Job):
+    def __init__(
+        self,
+        layers: _Layers,
+        log_std: _Float32,
+        obs_mean: _Float32,
+        obs_std: _Float32,
+        obs: _Float32,
+        actions: _Float32,
+        advantages: _Float32,
+        *,
+        max_kl: float,
+        cg_iterations: int,
+        fisher_damping: float,
+        line_search_steps: int,
+        line_search_decay: float,
+        kl_tolerance: float,
+        entropy_coefficient: float,
+    ) -> None: ...
+    @property
+    def result(self) -> tuple[float, float, float, int]: ...
+    def gradient(self) -> _Float64: ...
+    def fisher_product(self, v: _Float64) -> _Float64: ...
+
 def advantages(
     rewards: _Float32,
     values: _Float32,

@@ -64,7 +64,8 @@ def train(
         preset: "quick", "small" or "paper".
         out: a new or empty folder; None: a new one below ./runs.
         seed: of every random number of the run.
-        threads: simulation threads; None: the CPUs available. The results do not depend on it.
+        threads: of the simulation and of virtual training; None: the CPUs available. The results do
+            not depend on it.
         device: "cpu", "cuda" or "auto".
         first_psi: (K,) the first task; None: u = `first_u` in every coordinate.
         progress: show what happens on standard output.
@@ -216,7 +217,7 @@ class Run:
 
         Args:
             path: the run folder.
-            threads: simulation threads for adapting; None: as the run was started.
+            threads: of the simulation and of virtual training; None: as the run was started.
             device: None: as the run was started.
 
         Raises:
@@ -254,6 +255,28 @@ class Run:
 
         task = torch.tensor(self._check_task(psi), dtype=torch.float64)
         return self._learner().adapt(task, real_samples=real_samples, seed=self._seed(seed))
+
+    def adapt_zero_shot(
+        self, psis: Sequence[Sequence[float]], *, seed: int | None = None
+    ) -> list[AdaptedPolicy]:
+        """Zero-shot policies for many tasks at once, from one copy of the model.
+
+        Each is the one that `adapt` makes for its task; together they take less time, because the
+        model is fitted once and the tasks share the threads.
+
+        Args:
+            psis: (B, K) the tasks, in the family's units; they may lie outside Ψ.
+            seed: of the adaptation, the same for every task; None: the run's.
+
+        Raises:
+            SettingError: no task, one that has not K finite numbers, or no checkpoint yet.
+        """
+        import torch
+
+        if len(psis) == 0:
+            raise SettingError("psis", "expected at least one task, got none")
+        tasks = torch.tensor([self._check_task(psi) for psi in psis], dtype=torch.float64)
+        return self._learner().adapt_zero_shot(tasks, seed=self._seed(seed))
 
     def evaluate(
         self,

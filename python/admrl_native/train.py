@@ -92,7 +92,7 @@ def _parser() -> command.Parser:
         "train",
         "[options]",
         "Trains one run: AdMRL, or a baseline that differs in how tasks are chosen. "
-        "Without any option: a few minutes of AdMRL on Hopper2D.",
+        "Without any option: some seconds of AdMRL on Hopper2D.",
     )
     run = parser.add_argument_group("the run")
     run.add_argument("--family", metavar="NAME", help=_one_of(FAMILIES, DEFAULT_FAMILY))
@@ -110,7 +110,8 @@ def _parser() -> command.Parser:
         "--threads",
         type=integer,
         metavar="N",
-        help="simulation threads; the results do not depend on it (default: the CPUs available)",
+        help="threads of the simulation and of virtual training; the results do not depend on it "
+        "(default: the CPUs available)",
     )
     run.add_argument(
         "--device", metavar="NAME", help=_one_of(DEVICES, "auto: cuda if there is one")

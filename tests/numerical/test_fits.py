@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from admrl_native._native import _core
 from admrl_native.networks.settings import NetworkSettings
 from admrl_native.networks.value import ValueFunction
 from admrl_native.sampling.replay import Replay
@@ -87,11 +88,12 @@ def test_native_and_torch_value_fits_are_the_same():
         value = ValueFunction(4, NetworkSettings(), torch.Generator().manual_seed(0))
         fits.append(ValueFit(value, ValueFitSettings(epochs=3)))
     native, plain = fits
-    plain._fit_native = plain._fit_torch
-    losses = [
-        [fit.fit(obs, returns, torch.Generator().manual_seed(seed)) for seed in range(3)]
-        for fit in fits
-    ]
+    losses: list[list[float]] = [[], []]
+    for seed in range(3):
+        job = native.native_job(obs, returns, torch.Generator().manual_seed(seed))
+        _core.ThreadPool(1).run([job])
+        losses[0].append(native.finish(job))
+        losses[1].append(plain.fit(obs, returns, torch.Generator().manual_seed(seed)))
     # float32: 45 Adam steps whose sums round differently
     assert losses[0] == pytest.approx(losses[1], rel=1e-4)
     for ours, theirs in zip(native.value.parameters(), plain.value.parameters(), strict=True):

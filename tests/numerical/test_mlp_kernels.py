@@ -152,11 +152,12 @@ def test_the_weights_are_read_where_torch_keeps_them() -> None:
 def test_build_info() -> None:
     info = _core.build_info()
     assert set(info) == {
-        *("version", "kernels", "isa_available", "compiler"),
+        *("version", "kernels", "isa_available", "bf16", "compiler"),
         *("mujoco", "mujoco_headers", "eigen", "cxx_standard"),
     }
     assert info["isa_available"][0] == "generic"
     assert info["kernels"] in info["isa_available"]
+    assert info["bf16"] == info["kernels"].endswith("bf16")
     assert info["mujoco_headers"].startswith("4.0.")
     assert info["mujoco"] == importlib.metadata.version("mujoco-core")
     assert info["cxx_standard"] == "C++20"

@@ -9,7 +9,7 @@ from admrl_native.networks.dynamics import Dynamics
 from admrl_native.networks.policy import GaussianPolicy
 from admrl_native.networks.settings import NetworkSettings
 from admrl_native.networks.value import ValueFunction
-from admrl_native.sampling.virtual import virtual_rollout
+from admrl_native.sampling.virtual import TorchVirtualSampler
 from admrl_native.seeding import derive_generator
 from admrl_native.task_gradient.gradient import task_gradient
 from admrl_native.task_gradient.scans import centred_by_age
@@ -33,20 +33,11 @@ def samples():
     policy = GaussianPolicy(11, 3, networks, generator)
     value = ValueFunction(11, networks, generator)
     family = TorchFamily(make_family("Hopper2D"), torch.device("cpu"))
-    batches = [
-        virtual_rollout(
-            dynamics,
-            policy,
-            family,
-            torch.tensor([0.5, 1.25]),
-            starts,
-            num_envs=8,
-            num_steps=40,
-            horizon=HORIZON,
-            generator=derive_generator(seed),
-        )
-        for seed in range(3)
-    ]
+    sampler = TorchVirtualSampler(
+        dynamics, [policy], family, num_envs=8, num_steps=40, horizon=HORIZON
+    )
+    psis = torch.tensor([[0.5, 1.25]])
+    batches = [sampler.sample(psis, starts, [derive_generator(seed)])[0] for seed in range(3)]
     return policy, value, batches
 
 

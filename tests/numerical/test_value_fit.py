@@ -46,6 +46,12 @@ def flat(layers: Layers) -> F32:
     return np.concatenate([a.ravel() for pair in layers for a in pair])
 
 
+def fit_value(*arrays: Any, **options: Any) -> npt.NDArray[np.float64]:
+    fit = _core.ValueFit(*arrays, **options)
+    _core.ThreadPool(1).run([fit])
+    return fit.losses
+
+
 class TorchFit:
     """The same fit, step by step, in torch, in any precision."""
 
@@ -90,9 +96,7 @@ def test_a_fit_is_torchs(sizes: list[int], minibatch: int) -> None:
     data = make_data(150, sizes[0], epochs=3)
     reference = TorchFit(layers, 1e-3, torch.float64)
     single = TorchFit(layers, 1e-3, torch.float32)
-    losses = _core.fit_value(
-        layers, first, second, 0, **data, minibatch=minibatch, learning_rate=1e-3
-    )
+    losses = fit_value(layers, first, second, 0, **data, minibatch=minibatch, learning_rate=1e-3)
     np.testing.assert_allclose(losses, reference.fit(**data, minibatch=minibatch), rtol=1e-4)
     single.fit(**data, minibatch=minibatch)
     # Adam's first steps are of full size in the sign of a gradient, however small: float32 rounding
@@ -113,9 +117,7 @@ def test_the_gradient_is_autograds() -> None:
         layers = make_layers(sizes)
         before, first, second = flat(layers), zeros_like(layers), zeros_like(layers)
         data = make_data(64, sizes[0], epochs=1)
-        _core.fit_value(
-            layers, first, second, 0, **data, minibatch=64, learning_rate=0.0, beta1=0.0
-        )
+        fit_value(layers, first, second, 0, **data, minibatch=64, learning_rate=0.0, beta1=0.0)
         reference = TorchFit(layers, 0.0, torch.float64)
         reference.fit(**data, minibatch=64)
         gradient = np.concatenate([p.grad.numpy().ravel() for p in reference.parameters])  # type: ignore[union-attr]
@@ -129,11 +131,11 @@ def test_two_calls_continue_one_fit() -> None:
     whole, parts = make_layers(sizes), make_layers(sizes)
     moments = [zeros_like(whole) for _ in range(4)]
     options = {"minibatch": 64, "learning_rate": 1e-3}
-    _core.fit_value(whole, moments[0], moments[1], 0, **data, **options)
+    fit_value(whole, moments[0], moments[1], 0, **data, **options)
     for epoch in range(2):
         part = {**data, "order": data["order"][epoch : epoch + 1]}
         # Three steps an epoch: 64 + 64 + 2 samples.
-        _core.fit_value(parts, moments[2], moments[3], 3 * epoch, **part, **options)
+        fit_value(parts, moments[2], moments[3], 3 * epoch, **part, **options)
     assert np.array_equal(flat(whole), flat(parts))
     assert np.array_equal(flat(moments[0]), flat(moments[2]))
     assert np.array_equal(flat(moments[1]), flat(moments[3]))
@@ -143,7 +145,7 @@ def test_the_fit_learns() -> None:
     layers = make_layers(SIZES[0])
     data = make_data(2000, 35, epochs=30)
     data["targets"] = np.tanh(data["x"][:, 0]) + 0.5 * data["x"][:, 1]
-    losses = _core.fit_value(
+    losses = fit_value(
         layers, zeros_like(layers), zeros_like(layers), 0, **data, minibatch=64, learning_rate=1e-3
     )
     assert losses[-1] < 0.05 * losses[0]
@@ -153,11 +155,19 @@ def test_the_fit_learns() -> None:
 def test_a_nan_is_not_hidden() -> None:
     layers, data = make_layers(SIZES[0]), make_data(64, 35, epochs=1)
     data["targets"][5] = np.nan
-    losses = _core.fit_value(
+    losses = fit_value(
         layers, zeros_like(layers), zeros_like(layers), 0, **data, minibatch=64, learning_rate=1e-3
     )
     assert np.isnan(losses).all()
     assert np.isnan(flat(layers)).all()
+
+
+def test_losses_before_the_run() -> None:
+    layers, data = make_layers([3, 1]), make_data(8, 3, epochs=1)
+    moments = zeros_like(layers), zeros_like(layers)
+    fit = _core.ValueFit(layers, *moments, 0, **data, minibatch=4, learning_rate=1e-3)
+    with pytest.raises(RuntimeError, match="losses: the fit has not run"):
+        _ = fit.losses
 
 
 def bad(**change: Any) -> None:
@@ -172,7 +182,7 @@ def bad(**change: Any) -> None:
         "learning_rate": 1e-3,
         **change,
     }
-    _core.fit_value(**arguments)
+    _core.ValueFit(**arguments)
 
 
 @pytest.mark.parametrize(

@@ -87,6 +87,7 @@ class MetaTrainer:
 
     def train(self) -> None:
         schedule = self.settings.schedule
+        self.observer.begin({"path": "fake", "precision": "fp32", "where": "nowhere"})
         while self.task < schedule.n_tasks:
             stages = schedule.n_slbo_first if self.task == 0 else schedule.n_slbo
             if self.stage == 0 and not self.zero_shot_done:
@@ -148,6 +149,9 @@ class MetaTrainer:
         return types.SimpleNamespace(
             policy=self.weight, psi=psi, real_samples=real_samples, seed=seed
         )
+
+    def adapt_zero_shot(self, psis: torch.Tensor, *, seed: int) -> list[Any]:
+        return [self.adapt(psi, real_samples=0, seed=seed) for psi in psis]
 
     def _iterate(self, phase: str, iterations: int) -> None:
         self.observer.phase(phase, task=self.task, steps=iterations)

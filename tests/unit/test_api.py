@@ -96,7 +96,7 @@ def test_a_run_in_progress_can_be_read_while_it_trains(
         admrl.train(out=tmp_path / "run", progress=False, **tiny)
     before = {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()}
     run = admrl.Run.load(tmp_path / "run")
-    assert run.metrics()[0]["event"] == "random-policy"
+    assert [m["event"] for m in run.metrics()[:2]] == ["compute", "random-policy"]
     run.adapt([0.0, 1.5])
     assert {p: p.read_bytes() for p in (tmp_path / "run").rglob("*") if p.is_file()} == before
 
@@ -114,6 +114,19 @@ def test_a_wrong_task_is_named(
     run = admrl.Run(tmp_path, make_config())
     with pytest.raises(SettingError, match=problem):
         run.adapt(psi)
+
+
+def test_zero_shot_to_many_tasks(
+    fake: ModuleType, tiny: dict[str, Any], tmp_path: pathlib.Path
+) -> None:
+    run = admrl.train(out=tmp_path / "run", progress=False, **tiny)
+    policies = run.adapt_zero_shot([[5.0, -5.0], [0.0, 1.5]], seed=4)
+    assert [p.psi.tolist() for p in policies] == [[5.0, -5.0], [0.0, 1.5]]
+    assert {(p.real_samples, p.seed) for p in policies} == {(0, 4)}
+    with pytest.raises(SettingError, match="psis: expected at least one task, got none"):
+        run.adapt_zero_shot([])
+    with pytest.raises(SettingError, match=r"psi: expected K=2 numbers"):
+        run.adapt_zero_shot([[1.0, 1.5], [1.0]])
 
 
 def test_a_run_that_has_not_begun_cannot_adapt(tmp_path: pathlib.Path) -> None:

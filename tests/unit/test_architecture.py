@@ -37,9 +37,13 @@ NATIVE = {
     "_vectors.py",
     "krylov.py",
     "families/native.py",
+    "sampling/native_virtual.py",
     "sampling/real.py",
     "task_gradient/scans.py",
     "training/advantage.py",
+    "training/choose_compute.py",
+    "training/dynamics_fit.py",
+    "training/native_compute.py",
     "training/value_fit.py",
 }
 

@@ -38,7 +38,8 @@ def test_a_run_from_the_command_line(
     lines = captured.out.splitlines()
     assert captured.err == ""
     assert lines[0].startswith(f"training in {out}")
-    assert lines[1] == "task 1/3  psi (-1, 2.5)  random policy: return 10.0"
+    assert lines[1] == "virtual training: fake, fp32, nowhere"
+    assert lines[2] == "task 1/3  psi (-1, 2.5)  random policy: return 10.0"
     assert "Mean return by task: admrl on Ant2D, quick, seed 0" in lines
     assert lines[-1] == f"results in {out}, picture in {out / 'summary.png'}"
     assert sorted(p.name.split(".")[0] for p in out.iterdir() if p.name[0] != ".") == [

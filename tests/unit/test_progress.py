@@ -160,7 +160,8 @@ def test_plain_lines_where_there_is_no_terminal(fake: ModuleType, tiny: dict[str
     text = stream.getvalue()
     assert "\x1b" not in text
     lines = text.splitlines()
-    assert lines[0] == "task 1/3  psi (-1.4, 1.32)  random policy: return 10.0"
+    assert lines[0] == "virtual training: fake, fp32, nowhere"
+    assert lines[1] == "task 1/3  psi (-1.4, 1.32)  random policy: return 10.0"
     assert sum("stage" in text for text in lines) == 6
     assert sum("zero-shot" in text for text in lines) == 2
     assert sum("gradient" in text for text in lines) == 1
@@ -186,6 +187,9 @@ def _train(fake: ModuleType, config: Any, progress: Any) -> None:
 
     class Observer:
         phase, step, record = progress.phase, progress.step, progress.record
+
+        def begin(self, compute: Any) -> None:
+            progress.record("compute", compute)
 
         def store(self, purpose: str, transitions: Any) -> None:
             pass

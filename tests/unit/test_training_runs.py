@@ -87,6 +87,22 @@ def test_options_run(group, change):
     assert memory.records[-1][0] == "end"
 
 
+def test_zero_shot_adaptation_to_many_tasks_is_that_to_each():
+    trainer = make_trainer(Memory())
+    trainer.train()
+    before = copy.deepcopy(trainer.model.networks())
+    psis = torch.tensor([[0.5, 1.2], [-1.0, 1.6], [0.5, 1.2]], dtype=torch.float64)
+    policies = trainer.adapt_zero_shot(psis, seed=1)
+    for policy, psi in zip(policies, psis, strict=True):
+        alone = trainer.adapt(psi, real_samples=0, seed=1)
+        assert torch.equal(policy.policy.get_params(), alone.policy.get_params())
+        assert torch.equal(policy.psi, psi)
+        assert policy.real_samples == 0
+    assert not torch.equal(policies[0].policy.get_params(), policies[1].policy.get_params())
+    for name, tensor in trainer.model.networks()["dynamics"].items():
+        assert torch.equal(tensor, before["dynamics"][name])
+
+
 def test_adaptation_leaves_the_run_alone():
     memory = Memory()
     trainer = make_trainer(memory)

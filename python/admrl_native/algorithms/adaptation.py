@@ -65,9 +65,9 @@ class Adaptation:
 
     def _virtual_training(self, iterations: int, phase: str) -> None:
         self.workshop.virtual_training(
-            self.agent,
+            [self.agent],
             self.model,
-            self.psi,
+            self.psi.unsqueeze(0),
             iterations,
             derive_seed(self.seed, phase),
             self.after_iteration,
@@ -87,14 +87,51 @@ def begin(
     Raises:
         ValueError: the model has no data.
     """
+    model, (agent,) = _zero_shot(workshop, model, psi.unsqueeze(0), seed, after_iteration)
+    return Adaptation(workshop, model, agent, psi, seed, after_iteration)
+
+
+def adapt_zero_shot(
+    workshop: Workshop, model: ModelLearner, psis: Tensor, *, seed: int
+) -> list[AdaptedPolicy]:
+    """Zero-shot adaptation to many tasks at once, in one model; `model` is left as it is.
+
+    Each policy is the one that `adapt` makes for its task with the same seed: the random numbers
+    are the same for every task, and the model learns on the data alone.
+
+    Args:
+        psis: tasks (B, K).
+
+    Raises:
+        ValueError: the model has no data.
+    """
+    _, agents = _zero_shot(workshop, model, psis, seed, lambda _iteration, _figures: None)
+    return [AdaptedPolicy(agent.policy, psi, 0) for agent, psi in zip(agents, psis, strict=True)]
+
+
+def _zero_shot(
+    workshop: Workshop,
+    model: ModelLearner,
+    psis: Tensor,
+    seed: int,
+    after_iteration: AfterIteration,
+) -> tuple[ModelLearner, list[Agent]]:
+    """The model as it has become, and an agent for each of the tasks (B, K)."""
     if len(model.replays["train"]) == 0:
         raise ValueError("adapt: expected a trained model, got one without data")
     model = model.copy(with_data=True)
-    agent = workshop.new_agent(derive_generator(seed, "agent"))
-    agent.adopt_normaliser(model.dynamics.states)
-    adaptation = Adaptation(workshop, model, agent, psi, seed, after_iteration)
-    adaptation._virtual_training(workshop.settings.schedule.n_zeroshot, "zero-shot")
-    return adaptation
+    agents = [workshop.new_agent(derive_generator(seed, "agent")) for _ in psis]
+    for agent in agents:
+        agent.adopt_normaliser(model.dynamics.states)
+    workshop.virtual_training(
+        agents,
+        model,
+        psis,
+        workshop.settings.schedule.n_zeroshot,
+        derive_seed(seed, "zero-shot"),
+        after_iteration,
+    )
+    return model, agents
 
 
 def adapt(

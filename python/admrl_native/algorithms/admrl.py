@@ -17,7 +17,7 @@ from ..seeding import derive_generator, derive_seed
 from ..task_gradient.gradient import TaskGradient
 from ..training.agent import Agent
 from ..training.model_learner import ModelLearner
-from .adaptation import AdaptedPolicy, adapt, evaluate
+from .adaptation import AdaptedPolicy, adapt, adapt_zero_shot, evaluate
 from .observer import Observer
 from .sampled_gradient import estimate_task_gradient
 from .settings import METHODS, TrainingSettings
@@ -98,6 +98,7 @@ class MetaTrainer:
 
     def train(self) -> None:
         """Runs to the end from wherever the run is (Algorithm 1)."""
+        self.observer.begin(self.workshop.compute.describe())
         while self.task < self.settings.schedule.n_tasks:  # line 2
             progress = self.progress or self._begin_task()  # line 3
             if self.task > 0 and progress.zero_shot is None:
@@ -110,6 +111,10 @@ class MetaTrainer:
     def adapt(self, psi: Tensor, *, real_samples: int, seed: int) -> AdaptedPolicy:
         """A_n(ψ) from the model as it is now; see `adaptation.adapt`."""
         return adapt(self.workshop, self.model, psi, real_samples=real_samples, seed=seed)
+
+    def adapt_zero_shot(self, psis: Tensor, *, seed: int) -> list[AdaptedPolicy]:
+        """A_0 of many tasks (B, K) at once; see `adaptation.adapt_zero_shot`."""
+        return adapt_zero_shot(self.workshop, self.model, psis, seed=seed)
 
     def evaluate(
         self, policy: AdaptedPolicy, psi: Tensor, *, episodes: int, seed: int
@@ -264,7 +269,8 @@ class MetaTrainer:
         """Algorithm 2; returns the figures of the last iteration."""
         last: dict[str, float] = {}
 
-        def after_iteration(iteration: int, figures: dict[str, float]) -> None:
+        def after_iteration(iteration: int, of_tasks: list[dict[str, float]]) -> None:
+            (figures,) = of_tasks
             last.update(figures)
             self.observer.step(figures)
             self.observer.record(
@@ -273,9 +279,9 @@ class MetaTrainer:
             )
 
         self.workshop.virtual_training(
-            progress.agent,
+            [progress.agent],
             self.model,
-            self.psi,
+            self.psi.unsqueeze(0),
             iterations,
             derive_seed(self.seed, self.task, phase),
             after_iteration,

@@ -14,6 +14,9 @@ class Observer(Protocol):
     `runs.recorder` writes it to the run folder and shows the progress; tests use small fakes.
     """
 
+    def begin(self, compute: Mapping[str, str]) -> None:
+        """Training begins, or goes on at a checkpoint; how it computes (`Compute.describe`)."""
+
     def phase(self, name: str, *, task: int, steps: int) -> None:
         """A phase begins: "random-policy", "zero-shot", "slbo STAGE/STAGES", "task-gradient".
 

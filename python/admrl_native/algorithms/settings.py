@@ -12,6 +12,7 @@ from ..settings import Settings, setting
 from ..task_gradient.settings import TaskGradientSettings
 from ..training.settings import (
     AdvantageSettings,
+    ComputeSettings,
     DynamicsFitSettings,
     TrpoSettings,
     ValueFitSettings,
@@ -99,6 +100,7 @@ class TrainingSettings(Settings):
     trpo: TrpoSettings = TrpoSettings()
     value_fit: ValueFitSettings = ValueFitSettings()
     dynamics_fit: DynamicsFitSettings = DynamicsFitSettings()
+    compute: ComputeSettings = ComputeSettings()
 
     def num_real_envs(self, samples: int) -> int:
         """As many environments as asked for, but no more than can follow an episode to its end."""

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ..families.declaration import Family
-from ..families.torch_family import TorchFamily
 from ..networks.dynamics import Dynamics
 from ..networks.policy import GaussianPolicy
 from ..sampling.real import PolicyArrays, RealEnvironment
 from ..sampling.trajectories import Trajectories
-from ..sampling.virtual import virtual_rollout
 from ..seeding import derive_generator, derive_seed
 from ..training.agent import Agent
+from ..training.choose_compute import choose_compute
+from ..training.compute import Compute
 from ..training.model_learner import ModelLearner
-from ..training.virtual_training import VirtualTrainingBudget, virtual_training
+from ..training.virtual_training import AfterIteration, VirtualTrainingBudget, virtual_training
 from .settings import TrainingSettings
 
 _NUM_START_STATES = 1000  # real reset states that the virtual rollouts of one phase start from
@@ -26,8 +26,18 @@ _NUM_START_STATES = 1000  # real reset states that the virtual rollouts of one p
 class Workshop:
     """Makes models and agents, samples with them, trains them; counts every sample by purpose.
 
-    torch runs with one thread inside an operation: its results would otherwise depend on the number
-    of threads. `threads` is the number of native simulation threads.
+    Args:
+        family: what a task is.
+        settings: of the run.
+        threads: of the simulation, and of the native pool of virtual training. torch has one
+            thread: its results would otherwise depend on their number.
+        device: of the networks.
+
+    Attributes:
+        compute: what does the virtual training.
+
+    Raises:
+        SettingError: a way to compute that this machine has not; see `choose_compute`.
     """
 
     def __init__(
@@ -38,7 +48,7 @@ class Workshop:
         self.settings = settings
         self.threads = threads
         self.device = device
-        self.torch_family = TorchFamily(family, device)
+        self.compute = choose_compute(settings.compute, family, device, threads)
         self._environments: dict[int, RealEnvironment] = {}
         environment = self.environment(settings.collection.num_envs)
         self.obs_dim, self.act_dim = environment.obs_dim, environment.act_dim
@@ -150,39 +160,50 @@ class Workshop:
         if samples % num_envs != 0:
             raise ValueError(f"samples: expected a multiple of {num_envs}, got {samples}")
         self._virtual_samples += samples
-        return virtual_rollout(
+        sampler = self.compute.virtual_sampler(
             dynamics,
-            policy,
-            self.torch_family,
-            psi.to(self.device, torch.float32),
-            self._start_states(seed),
+            [policy],
             num_envs=num_envs,
             num_steps=samples // num_envs,
             horizon=self.settings.physics.horizon,
-            generator=derive_generator(seed, device=self.device),
         )
+        generator = derive_generator(seed, device=self.device)
+        (trajectories,) = sampler.sample(
+            psi.to(self.device).unsqueeze(0), self.start_states(seed), [generator]
+        )
+        return trajectories
 
     # Training
 
     def virtual_training(
         self,
-        agent: Agent,
+        agents: Sequence[Agent],
         model: ModelLearner,
-        psi: Tensor,
+        psis: Tensor,
         iterations: int,
         seed: int,
-        after_iteration: Callable[[int, dict[str, float]], None] = lambda _i, _figures: None,
+        after_iteration: AfterIteration = lambda _iteration, _figures: None,
+        compute: Compute | None = None,
     ) -> None:
-        """Algorithm 2 with the run's settings."""
+        """Algorithm 2 with the run's settings: B agents for the tasks (B, K) in one model.
+
+        Args:
+            agents: B of them; changed.
+            model: changed.
+            psis: tasks (B, K).
+            iterations: of Algorithm 2.
+            seed: of every random number.
+            after_iteration: see `virtual_training`.
+            compute: what does the work; None: the run's.
+        """
         schedule = self.settings.schedule
         self._virtual_samples += virtual_training(
-            agent,
-            model.dynamics,
+            compute or self.compute,
+            agents,
+            psis.to(self.device),
             model.fit,
-            self.torch_family,
-            psi.to(self.device, torch.float32),
             model.replays["train"],
-            self._start_states(seed),
+            self.start_states(seed),
             VirtualTrainingBudget(
                 iterations=iterations,
                 n_model=schedule.n_model,
@@ -197,7 +218,8 @@ class Workshop:
             after_iteration=after_iteration,
         )
 
-    def _start_states(self, seed: int) -> Tensor:
+    def start_states(self, seed: int) -> Tensor:
+        """Real reset states (S, D) from which virtual rollouts begin."""
         environment = self.environment(self.settings.collection.num_envs)
         states = environment.reset_states(_NUM_START_STATES, derive_seed(seed, "start-states"))
         return states.to(self.device)

@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from .mlp import Mlp, truncated_normal
+from .mlp import FORWARD, Mlp, truncated_normal
 from .normaliser import Normaliser
 from .settings import NetworkSettings
 
@@ -43,19 +43,28 @@ class Dynamics(nn.Module):
         self.states.update(obs)
         self.differences.update(next_obs - obs)
 
-    def normalised_difference(self, obs: Tensor, actions: Tensor) -> Tensor:
+    def normalised_difference(
+        self, obs: Tensor, actions: Tensor, precision: str = "fp32"
+    ) -> Tensor:
         """The prediction of ((s' − s) − μ_Δ)/σ_Δ, shape (M, D)."""
         inputs = torch.cat([self.states(obs), actions.clamp(-1, 1)], dim=-1)
-        prediction: Tensor = self.net(inputs)
-        return prediction
+        return FORWARD[precision](self.net.weights_and_biases(), torch.relu, inputs)
 
-    def loss(self, obs: Tensor, actions: Tensor, next_obs: Tensor) -> Tensor:
+    def loss(
+        self, obs: Tensor, actions: Tensor, next_obs: Tensor, precision: str = "fp32"
+    ) -> Tensor:
         """Mean over the batch of the root mean square error in units of σ_Δ, shape ().
+
+        Args:
+            obs: (M, D).
+            actions: (M, A).
+            next_obs: (M, D).
+            precision: of the products, "fp32" or "bf16".
 
         Source: the authors' code (root per sample, mean over the batch).
         """
         target = self.differences(next_obs - obs)
-        error = self.normalised_difference(obs, actions) - target
+        error = self.normalised_difference(obs, actions, precision) - target
         norms: Tensor = torch.linalg.vector_norm(error, dim=-1)
         return norms.mean() / math.sqrt(error.shape[-1])
 

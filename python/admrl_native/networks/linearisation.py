@@ -9,14 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import torch
 from torch import Tensor
+
+from .mlp import affine
 
 Layers = Sequence[tuple[Tensor, Tensor]]
 
 
 class MlpLinearisation:
     """J v and Jᵀ w of the outputs (M, out) with respect to all weights and biases.
+
+    Or of B networks side by side, each on its own inputs: then every shape here, of the arguments,
+    the attributes, and what the products take and give, has B in front.
 
     Args:
         layers: (weight (out, in), bias (out,)) from first to last; tanh between them.
@@ -34,11 +38,11 @@ class MlpLinearisation:
         self.inputs = [x]
         self.slopes = []
         for weight, bias in layers[:-1]:
-            h = torch.addmm(bias.detach(), self.inputs[-1], weight.detach().T).tanh_()
+            h = affine(self.inputs[-1], weight.detach(), bias.detach()).tanh_()
             self.inputs.append(h)
             self.slopes.append(1 - h * h)
         weight, bias = layers[-1]
-        self.output = torch.addmm(bias.detach(), self.inputs[-1], weight.detach().T)
+        self.output = affine(self.inputs[-1], weight.detach(), bias.detach())
 
     def tangents(self, directions: Layers) -> list[Tensor]:
         """What a step along v, one (weight, bias) per layer, changes: of each tanh, of the output.
@@ -47,9 +51,9 @@ class MlpLinearisation:
         """
         changes: list[Tensor] = []
         for i, (weight, bias) in enumerate(directions):
-            change = torch.addmm(bias, self.inputs[i], weight.T)
+            change = affine(self.inputs[i], weight, bias)
             if i > 0:
-                change.addmm_(changes[-1], self.weights[i].T)
+                _add_product(change, changes[-1], self.weights[i].mT)
             changes.append(change.mul_(self.slopes[i]) if i < len(self.slopes) else change)
         return changes
 
@@ -61,14 +65,24 @@ class MlpLinearisation:
         """Jᵀ w of w (M, out), one (weight, bias) for each layer."""
         products = []
         for i in reversed(range(len(self.weights))):
-            products.append((cotangent.T @ self.inputs[i], cotangent.sum(0)))
+            products.append((cotangent.mT @ self.inputs[i], cotangent.sum(-2)))
             if i > 0:
                 cotangent = (cotangent @ self.weights[i]).mul_(self.slopes[i - 1])
         return products[::-1]
 
 
+def _add_product(total: Tensor, a: Tensor, b: Tensor) -> None:
+    """total += a b, of matrices or of B matrices side by side."""
+    if total.ndim == 2:
+        total.addmm_(a, b)
+    else:
+        total.baddbmm_(a, b)
+
+
 class MlpCurvature:
     """The derivative of Jᵀ λ along a direction v of the parameters, for a fixed λ (M, out).
+
+    Of one network.
 
     With a_i the adjoint of λ at layer i's output and h_i the layer's input, Jᵀ λ has the blocks
     a_iᵀ h_i, and a_{i−1} = (a_i W_i) (1 − h_i²). Differentiating both along v gives one more

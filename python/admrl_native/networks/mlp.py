@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from .rounded import rounded_linear
+
 Initialiser = Callable[[Tensor, torch.Generator], None]
 
 
@@ -49,11 +51,35 @@ class Mlp(nn.Module):
 def mlp_forward(
     layers: Sequence[tuple[Tensor, Tensor]], activation: Callable[[Tensor], Tensor], x: Tensor
 ) -> Tensor:
-    """x (…, in) through layers of (weight (out, in), bias (out,)); the last one is linear."""
+    """x (…, in) through layers of (weight (out, in), bias (out,)); the last one is linear.
+
+    Or B networks side by side: x (B, M, in), weights (B, out, in), biases (B, out).
+    """
     *hidden, (weight, bias) = layers
     for w, b in hidden:
-        x = activation(functional.linear(x, w, b))
-    return functional.linear(x, weight, bias)
+        x = activation(affine(x, w, b))
+    return affine(x, weight, bias)
+
+
+def rounded_mlp_forward(
+    layers: Sequence[tuple[Tensor, Tensor]], activation: Callable[[Tensor], Tensor], x: Tensor
+) -> Tensor:
+    """`mlp_forward` of x (M, in) in the precision bf16: in every layer but the first."""
+    (weight, bias), *later = layers
+    x = functional.linear(x, weight, bias)
+    for w, b in later:
+        x = rounded_linear(activation(x), w, b)
+    return x
+
+
+FORWARD = {"fp32": mlp_forward, "bf16": rounded_mlp_forward}  # by precision
+
+
+def affine(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """x Wᵀ + b of one layer, or of the layers of B networks side by side, as in `mlp_forward`."""
+    if weight.ndim == 2:
+        return functional.linear(x, weight, bias)
+    return torch.baddbmm(bias.unsqueeze(-2), x, weight.mT)
 
 
 def normalised_columns(scale: float = 1.0) -> Initialiser:

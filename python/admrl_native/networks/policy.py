@@ -60,13 +60,20 @@ class GaussianPolicy(nn.Module):
             p.copy_(piece.view_as(p))
 
     def split_params(self, params: Tensor) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
-        """Views of a vector (P,) in the shapes of θ: (weight, bias) of each layer, log_std."""
-        pieces = torch.split(params, [p.numel() for p in self._ordered_params()])
-        shaped = [v.view_as(p) for v, p in zip(pieces, self._ordered_params(), strict=True)]
+        """Views of vectors (…, P) in the shapes of θ: (weight, bias) of each layer, log_std.
+
+        Their shapes have the leading dimensions of params in front.
+        """
+        ordered, leading = self._ordered_params(), params.shape[:-1]
+        pieces = torch.split(params, [p.numel() for p in ordered], dim=-1)
+        shaped = [v.view(*leading, *p.shape) for v, p in zip(pieces, ordered, strict=True)]
         return list(zip(shaped[:-1:2], shaped[1:-1:2], strict=True)), shaped[-1]
 
     def mean_and_log_std(self, params: Tensor, normalised_obs: Tensor) -> tuple[Tensor, Tensor]:
-        """μ (M, A) and log_std (A,) as a pure function of θ (P,), for functional derivatives."""
+        """μ (M, A) and log_std (A,) as a pure function of θ (P,), for functional derivatives.
+
+        Or of B policies of this shape: μ (B, M, A) and log_std (B, A) of (B, P) and (B, M, D).
+        """
         layers, log_std = self.split_params(params)
         return mlp_forward(layers, torch.tanh, normalised_obs), log_std
 

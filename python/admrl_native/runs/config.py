@@ -41,7 +41,7 @@ class Config:
         method: one of `METHODS`.
         preset: the preset `training` started from; a label.
         seed: seed of every random stream of the run.
-        threads: simulation threads; does not change the results.
+        threads: of the simulation and of virtual training; does not change the results.
         device: one of `DEVICES`.
         first_psi: the first task, in the family's units; None: `task_selection.first_u`.
 

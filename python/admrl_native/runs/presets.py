@@ -52,7 +52,7 @@ SMALL_BY_FAMILY: _Table = {
     "Walker2D": {"n_slbo_first": 10},
 }
 
-# A minute or so on 2 cores: every part of the method runs, on real MuJoCo. Five tasks: the
+# About ten seconds on 2 cores: every part of the method runs, on real MuJoCo. Five tasks: the
 # first is given, the second random, and the gradient at each of the next makes the one after it.
 QUICK: Mapping[str, Any] = {
     "n_tasks": 5,

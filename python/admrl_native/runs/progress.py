@@ -200,6 +200,8 @@ def line(event: str, values: Mapping[str, Any], n_tasks: int, n_stages: int) -> 
     """The plain line of a metrics record; None for the events that are too many to show."""
     head = f"task {values.get('task', 0) + 1}/{n_tasks}"
     get = values.get
+    if event == "compute":
+        return f"virtual training: {get('path')}, {get('precision')}, {get('where')}"
     if event == "random-policy":
         psi, value = psi_text(get("psi")), number(get("return_mean"))
         return f"{head}  psi {psi}  random policy: return {value}"

@@ -55,6 +55,8 @@ class Recorder:
         self._began = time.perf_counter()
 
         past = read_metrics(folder.metrics)
+        began = [line for line in past if line["event"] == "compute"]
+        self._compute = {k: began[-1][k] for k in ("path", "precision", "where")} if began else None
         self._metrics = MetricsLog(folder.metrics)
         self._tasks = TasksTable(folder.tasks, config.family.task_dim, before["pending_gradient"])
         self._events = TensorBoardEvents(folder.path, time.time() - self._wall_before)
@@ -66,6 +68,12 @@ class Recorder:
     def stored_data(self) -> dict[str, dict[str, torch.Tensor]]:
         """The transitions stored so far, by purpose, in order."""
         return self._data.load()
+
+    def begin(self, compute: Mapping[str, str]) -> None:
+        if compute == self._compute:  # the metrics of a resumed run are those of one that was not
+            self._progress.record("compute", compute)
+        else:
+            self.record("compute", compute)
 
     def phase(self, name: str, *, task: int, steps: int) -> None:
         self._task = task

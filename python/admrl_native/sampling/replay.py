@@ -40,11 +40,19 @@ class Replay:
 
     def sample(self, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor]:
         """obs, actions, next_obs of `size` transitions drawn with replacement."""
-        index = torch.randint(self._size, (size,), generator=generator, device=self._rows.device)
+        index = self.draw(size, generator)
         obs, actions, next_obs = torch.split(self._rows[index], self._splits, dim=1)
         return obs, actions, next_obs
 
+    def draw(self, size: int, generator: torch.Generator) -> Tensor:
+        """Where in `rows` the transitions are that `sample` would draw (size,) int64."""
+        return torch.randint(self._size, (size,), generator=generator, device=self._rows.device)
+
+    def rows(self) -> Tensor:
+        """View of every transition as one row [s, a, s'] (M, 2D + A), in the order they came."""
+        return self._rows[: self._size]
+
     def all(self) -> tuple[Tensor, Tensor, Tensor]:
         """Views of every transition, in the order they came."""
-        obs, actions, next_obs = torch.split(self._rows[: self._size], self._splits, dim=1)
+        obs, actions, next_obs = torch.split(self.rows(), self._splits, dim=1)
         return obs, actions, next_obs

@@ -1,135 +1,168 @@
-"""Rollouts of a policy in the learned dynamics model T̂_φ."""
+"""Rollouts of policies in the learned dynamics model T̂_φ."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from ..families.torch_family import TorchFamily
+from ..networks.cuda_graph import captured
 from ..networks.dynamics import Dynamics
 from ..networks.policy import GaussianPolicy, gaussian_log_prob
+from .draws import draw
+from .folding import FoldedDynamics, FoldedPolicies
 from .trajectories import Trajectories
 
 
-@torch.no_grad()
-def virtual_rollout(
-    dynamics: Dynamics,
-    policy: GaussianPolicy,
-    family: TorchFamily,
-    psi: Tensor,
-    start_states: Tensor,
-    *,
-    num_envs: int,
-    num_steps: int,
-    horizon: int,
-    generator: torch.Generator,
-) -> Trajectories:
-    """Samples num_envs · num_steps transitions (Algorithm 2, line 5).
+class TorchVirtualSampler:
+    """Rolls out B policies for B tasks in one model, again and again, in buffers made once.
 
-    Every environment starts at a real reset state; an episode that ends, by the family's own rule
-    on the predicted state or at the horizon, is followed by a new one.
+    The plain implementation of `VirtualSampler`; its native twin is `NativeVirtualSampler`. The
+    model's products run on the states of all tasks together, the policies' side by side. On CUDA a
+    step is captured in a graph, so a sampler is worth keeping.
 
     Args:
-        psi: task (K,).
-        start_states: (S, D) real reset states to draw from.
-        num_envs: N.
+        dynamics: T̂_φ.
+        policies: B policies of one shape, on the model's device.
+        family: reward and termination.
+        precision: of the model's products, "fp32" or "bf16".
+        num_envs: N environments of each task.
         num_steps: T, steps of each environment.
-        generator: on the model's device.
-
-    Returns:
-        Trajectories of shape (N, T, …) on the model's device.
-
-    Determinism: the same generator state gives the same bits on one device.
+        horizon: steps after which an episode times out.
     """
-    device = start_states.device
-    n, t, obs_dim, act_dim = num_envs, num_steps, start_states.shape[1], policy.log_std.numel()
-    noise = torch.randn((t, n, act_dim), generator=generator, device=device)
-    starts = torch.randint(start_states.shape[0], (t + 1, n), generator=generator, device=device)
-    mean_action = _folded_policy(policy)
-    predict = _folded_dynamics(dynamics)
-    std = policy.log_std.exp()
 
-    # Step-major while rolling out: each step writes one contiguous block.
-    all_obs = torch.empty((t, n, obs_dim), device=device)
-    all_next = torch.empty_like(all_obs)
-    all_means = torch.empty((t, n, act_dim), device=device)
-    all_actions = torch.empty_like(all_means)
-    all_dones = torch.empty((t, n), dtype=torch.bool, device=device)
-    all_timeouts = torch.empty_like(all_dones)
+    @torch.no_grad()
+    def __init__(
+        self,
+        dynamics: Dynamics,
+        policies: Sequence[GaussianPolicy],
+        family: TorchFamily,
+        *,
+        precision: str = "fp32",
+        num_envs: int,
+        num_steps: int,
+        horizon: int,
+    ) -> None:
+        self._networks = (dynamics, policies)
+        self._precision = precision
+        self._family, self._horizon = family, horizon
+        self._dynamics = FoldedDynamics.of(dynamics).clone()
+        self._policies = FoldedPolicies.of(policies)
+        low, log_std = self._dynamics.low, self._policies.log_std
+        device, obs_dim, act_dim = low.device, low.numel(), log_std.shape[2]
+        rows, t = (len(policies), num_envs), num_steps
 
-    state = start_states[starts[0]]
-    age = torch.zeros(n, dtype=torch.int64, device=device)
-    for step in range(t):
-        mean = mean_action(state)
-        action = torch.addcmul(mean, std, noise[step])
-        next_state = predict(state, action)
-        done = family.dones(next_state)
-        age += 1
-        timeout = (age >= horizon) & ~done
-        ended = done | timeout
-        all_obs[step], all_next[step] = state, next_state
-        all_means[step], all_actions[step] = mean, action
-        all_dones[step], all_timeouts[step] = done, timeout
-        state = torch.where(ended.unsqueeze(1), start_states[starts[step + 1]], next_state)
-        age.masked_fill_(ended, 0)
+        # What a step reads and changes: [s, clip(a)] and the steps since the reset.
+        self._inputs = torch.zeros((*rows, obs_dim + act_dim), device=device)
+        self._state, self._clipped = self._inputs.split([obs_dim, act_dim], dim=2)
+        self._age = torch.zeros(rows, dtype=torch.int64, device=device)
+        self._step = torch.zeros(1, dtype=torch.int64, device=device)
+        # Drawn beforehand: the first states, and for each step [the state after a reset, σ ε].
+        self._first = torch.zeros_like(self._state)
+        self._drawn = torch.zeros((t, *rows, obs_dim + act_dim), device=device)
+        self._resets, self._deviations = self._drawn.split([obs_dim, act_dim], dim=3)
+        # What a step leaves, step-major, so that it writes one block in each.
+        self._next_obs = torch.zeros((t, *rows, obs_dim), device=device)
+        self._actions = torch.zeros((t, *rows, act_dim), device=device)
+        self._ended = torch.zeros((t, *rows), dtype=torch.bool, device=device)
+        self._advance = captured(self._step_all, device, warm_up=min(3, num_steps))
 
-    def env_major(x: Tensor) -> Tensor:
-        return x.transpose(0, 1).contiguous()
+    @torch.no_grad()
+    def take_model(self) -> None:
+        """See `VirtualSampler.take_model`."""
+        dynamics, _ = self._networks
+        _overwrite(self._dynamics.tensors(), FoldedDynamics.of(dynamics).tensors())
 
-    next_obs, actions = env_major(all_next), env_major(all_actions)
-    return Trajectories(
-        obs=env_major(all_obs),
-        actions=actions,
-        next_obs=next_obs,
-        rewards=family.rewards(next_obs, actions, psi),
-        reward_grads=family.reward_grads(next_obs, actions, psi),
-        base_rewards=family.base_rewards(next_obs, actions),
-        dones=env_major(all_dones),
-        timeouts=env_major(all_timeouts),
-        log_probs=gaussian_log_prob(actions, env_major(all_means), policy.log_std),
-    )
+    @torch.no_grad()
+    def sample(
+        self, psis: Tensor, start_states: Tensor, generators: Sequence[torch.Generator]
+    ) -> list[Trajectories]:
+        """See `VirtualSampler.sample`; the trajectories are on the model's device, copied.
+
+        Raises:
+            ValueError: not one task and one generator for each policy.
+
+        Determinism: the same generator states give the same bits on one device for the same B; with
+        another B the products may round differently.
+        """
+        tasks = self._ended.shape[1]
+        if psis.ndim != 2 or psis.shape[0] != tasks or len(generators) != tasks:
+            raise ValueError(
+                f"psis, generators: expected (B={tasks}, K) and {tasks}, got {tuple(psis.shape)} "
+                f"and {len(generators)}"
+            )
+        self._begin(start_states, generators)
+        for _ in range(self._ended.shape[0]):
+            self._advance()
+        return self._trajectories(psis)
+
+    def _begin(self, start_states: Tensor, generators: Sequence[torch.Generator]) -> None:
+        """Takes the policies as they are, draws all random numbers, and resets every episode."""
+        _, policies = self._networks
+        _overwrite(self._policies.tensors(), FoldedPolicies.of(policies).tensors())
+        num_steps, _, num_envs, act_dim = self._deviations.shape
+        std = self._policies.log_std.exp()
+        for b, generator in enumerate(generators):
+            noise, starts = draw((num_steps, num_envs, act_dim), len(start_states), generator)
+            self._first[b] = start_states[starts[0]]
+            self._resets[:, b] = start_states[starts[1:]]
+            torch.mul(noise, std[b], out=self._deviations[:, b])
+        self._step.zero_()
+        self._age.zero_()
+        self._state.copy_(self._first)
+
+    def _step_all(self) -> None:
+        """One step of all environments, without waiting for the device."""
+        step, state = self._step, self._state
+        drawn = self._drawn.index_select(0, step).squeeze(0)
+        reset, deviation = drawn.split([state.shape[2], self._clipped.shape[2]], dim=2)
+        action = self._policies.means(state).add_(deviation)
+        torch.clamp(action, -1, 1, out=self._clipped)
+        next_state = self._dynamics.next_states(self._inputs.flatten(0, 1), self._precision)
+        next_state = next_state.view_as(state)
+        self._age += 1
+        ended = self._family.dones(next_state) | (self._age >= self._horizon)
+        self._next_obs.index_copy_(0, step, next_state.unsqueeze(0))
+        self._actions.index_copy_(0, step, action.unsqueeze(0))
+        self._ended.index_copy_(0, step, ended.unsqueeze(0))
+        torch.where(ended.unsqueeze(2), reset, next_state, out=state)
+        self._age.masked_fill_(ended, 0)
+        step += 1
+
+    def _trajectories(self, psis: Tensor) -> list[Trajectories]:
+        """The records as each task's trajectories, with what follows from them."""
+        followed = torch.where(self._ended.unsqueeze(3), self._resets, self._next_obs)
+        obs = torch.cat([self._first.unsqueeze(0), followed[:-1]])
+        dones = self._family.dones(self._next_obs)
+        timeouts = self._ended & ~dones
+
+        def env_major(x: Tensor) -> Tensor:
+            """(B, N, T, …) of (T, B, N, …), a copy."""
+            return x.movedim(0, 2).clone(memory_format=torch.contiguous_format)
+
+        family, psi = self._family, psis[:, None, None, :]
+        next_obs, actions = env_major(self._next_obs), env_major(self._actions)
+        # log π(a|s) depends on a − μ(s) alone.
+        deviations, log_std = env_major(self._deviations), self._policies.log_std.unsqueeze(1)
+        fields = {
+            "obs": env_major(obs),
+            "actions": actions,
+            "next_obs": next_obs,
+            "rewards": family.rewards(next_obs, actions, psi),
+            "reward_grads": family.reward_grads(next_obs, actions, psi),
+            "base_rewards": family.base_rewards(next_obs, actions),
+            "dones": env_major(dones),
+            "timeouts": env_major(timeouts),
+            "log_probs": gaussian_log_prob(deviations, torch.zeros_like(log_std), log_std),
+        }
+        return [
+            Trajectories(**{name: field[b] for name, field in fields.items()})
+            for b in range(psis.shape[0])
+        ]
 
 
-def _folded_policy(policy: GaussianPolicy) -> Callable[[Tensor], Tensor]:
-    """The policy's mean with the normaliser folded into the first layer."""
-    (first, bias), *rest = policy.mean.weights_and_biases()
-    w, b = _fold_normaliser(first, bias, policy.normaliser.mean, policy.normaliser.std)
-    layers = [(v.t().contiguous(), c) for v, c in [(w, b), *rest]]
-
-    def mean_action(state: Tensor) -> Tensor:
-        x = state
-        for v, c in layers[:-1]:
-            x = torch.addmm(c, x, v).tanh_()
-        return torch.addmm(layers[-1][1], x, layers[-1][0])
-
-    return mean_action
-
-
-def _folded_dynamics(dynamics: Dynamics) -> Callable[[Tensor, Tensor], Tensor]:
-    """The model's step with all normalisations folded into the first and the last layer."""
-    obs_dim = dynamics.states.mean.numel()
-    first, *hidden, last = dynamics.net.weights_and_biases()
-    w_state, b_first = _fold_normaliser(
-        first[0][:, :obs_dim], first[1], dynamics.states.mean, dynamics.states.std
-    )
-    w_state, w_action = w_state.t().contiguous(), first[0][:, obs_dim:].t().contiguous()
-    scale, shift = dynamics.differences.std, dynamics.differences.mean
-    w_last, b_last = (last[0] * scale.unsqueeze(1)).t(), last[1] * scale + shift
-    reach = dynamics.state_clip * dynamics.states.std
-    low, high = dynamics.states.mean - reach, dynamics.states.mean + reach
-
-    def predict(state: Tensor, action: Tensor) -> Tensor:
-        h = torch.addmm(b_first, state, w_state).addmm_(action.clamp(-1, 1), w_action).relu_()
-        for w, b in hidden:
-            h = torch.nn.functional.linear(h, w, b).relu_()
-        return torch.addmm(b_last, h, w_last).add_(state).clamp_(low, high)
-
-    return predict
-
-
-def _fold_normaliser(w: Tensor, b: Tensor, mean: Tensor, std: Tensor) -> tuple[Tensor, Tensor]:
-    """(w', b') with w' x + b' = w (x − mean)/std + b."""
-    scaled = w / std
-    return scaled, b - scaled @ mean
+def _overwrite(tensors: Sequence[Tensor], values: Sequence[Tensor]) -> None:
+    for tensor, value in zip(tensors, values, strict=True):
+        tensor.copy_(value)

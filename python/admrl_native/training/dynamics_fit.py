@@ -5,8 +5,10 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from .._native import _core
 from ..networks.dynamics import Dynamics
 from ..sampling.replay import Replay
+from .adam_state import add_steps, make_moments, moment_arrays, steps_done
 from .settings import DynamicsFitSettings
 
 
@@ -23,11 +25,25 @@ class DynamicsFit:
         self.optimiser = torch.optim.Adam(
             dynamics.net.parameters(), lr=settings.learning_rate, fused=True
         )
+        make_moments(self.optimiser)
 
-    def fit(self, replay: Replay, steps: int, generator: torch.Generator) -> float:
+    def fit(
+        self,
+        replay: Replay,
+        steps: int,
+        generator: torch.Generator,
+        precision: str = "fp32",
+    ) -> float:
         """Takes `steps` gradient steps (Algorithm 2, line 3).
 
-        loss + ½ · weight_decay · ‖φ‖², the gradient's norm clipped.
+        loss + ½ · weight_decay · ‖φ‖², the gradient's norm clipped. On CUDA nothing waits for the
+        device before the last step: indices, norm, clipping and the sum of losses stay there.
+
+        Args:
+            replay: the data.
+            steps: minibatches.
+            generator: draws them.
+            precision: of the products, "fp32" or "bf16".
 
         Returns:
             The mean loss over the steps.
@@ -36,7 +52,7 @@ class DynamicsFit:
         weights: list[Tensor] = list(self.dynamics.net.parameters())
         loss_sum = torch.zeros((), device=weights[0].device)
         for _ in range(steps):
-            loss = self.dynamics.loss(*replay.sample(settings.batch_size, generator))
+            loss = self.dynamics.loss(*replay.sample(settings.batch_size, generator), precision)
             self.optimiser.zero_grad(set_to_none=True)
             loss.backward()
             gradients = [w.grad for w in weights if w.grad is not None]
@@ -46,6 +62,42 @@ class DynamicsFit:
             self.optimiser.step()
             loss_sum += loss.detach()
         return loss_sum.item() / steps
+
+    def fit_native(
+        self,
+        replay: Replay,
+        steps: int,
+        generator: torch.Generator,
+        pool: _core.ThreadPool,
+        precision: str,
+    ) -> float:
+        """`fit` in one native call (`core/dynamics_fit`): the same minibatches, the same update.
+
+        Raises:
+            KeyboardInterrupt: between two steps. Those done are not counted: the fit is not to be
+                used any more (a run goes on from its checkpoint).
+        """
+        settings, dynamics = self.settings, self.dynamics
+        layers = dynamics.net.weights_and_biases()
+        order = torch.stack([replay.draw(settings.batch_size, generator) for _ in range(steps)])
+        loss = _core.fit_dynamics(
+            pool,
+            [(w.detach().numpy(), b.detach().numpy()) for w, b in layers],
+            *moment_arrays(self.optimiser, layers),
+            steps_done(self.optimiser),
+            replay.rows().numpy(),
+            order.numpy(),
+            dynamics.states.mean.numpy(),
+            dynamics.states.std.numpy(),
+            dynamics.differences.mean.numpy(),
+            dynamics.differences.std.numpy(),
+            precision=precision,
+            learning_rate=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+            max_grad_norm=settings.max_grad_norm,
+        )
+        add_steps(self.optimiser, steps)
+        return loss
 
     @torch.no_grad()
     def validation_loss(self, replay: Replay, batch_size: int = 10_000) -> float:

@@ -8,6 +8,22 @@ from ..settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)
+class ComputeSettings(Settings):
+    """How virtual training is computed, which changes its rounding errors and its speed."""
+
+    compute: str = setting(
+        "auto",
+        "what computes: the native core (CPU), or plain torch; auto: native on the CPU",
+        choices=("auto", "native", "torch"),
+    )
+    precision: str = setting(
+        "fp32",
+        "products of the dynamics model; bf16: faster, on processors with AVX-512 BF16",
+        choices=("fp32", "bf16"),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
 class AdvantageSettings(Settings):
     """Source: the authors' code."""
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from .._native import _core
 from ..networks.value import ValueFunction
+from .adam_state import add_steps, make_moments, moment_arrays, steps_done
 from .settings import ValueFitSettings
-
-FloatArray = npt.NDArray[np.float32]
 
 
 class ValueFit:
     """One task's value optimiser; its Adam moments live as long as the value function.
 
-    On the CPU a fit is one native call (`core/value_fit`), elsewhere a loop in torch: the same
-    minibatches, the same update.
+    `fit` is plain torch, `native_job` one call of the native core, and `ValueFits` fits several at
+    once on a GPU: the same minibatches, the same update.
 
     Args:
         value: the function to fit; its parameters are written.
@@ -28,12 +25,7 @@ class ValueFit:
         self.value = value
         self.settings = settings
         self.optimiser = torch.optim.Adam(value.net.parameters(), lr=settings.learning_rate)
-        for p in value.net.parameters():  # made here, so that both ways find them
-            self.optimiser.state[p] = {
-                "step": torch.zeros(()),
-                "exp_avg": torch.zeros_like(p),
-                "exp_avg_sq": torch.zeros_like(p),
-            }
+        make_moments(self.optimiser)
 
     def fit(self, obs: Tensor, returns: Tensor, generator: torch.Generator) -> float:
         """Passes `epochs` times over obs (M, D) and returns (M,) in minibatches.
@@ -42,6 +34,27 @@ class ValueFit:
             The mean loss, ½(V − return)² in the units of the fit, over the last epoch.
 
         Determinism: the same generator state gives the same bits on one device.
+        """
+        x, targets, order = self.prepare(obs, returns, generator)
+        loss_sum = torch.zeros((), device=x.device)
+        for epoch in order:
+            loss_sum.zero_()
+            for index in epoch.split(self.settings.minibatch):
+                error = self.value.net(x[index]).squeeze(-1) - targets[index]
+                loss = 0.5 * (error * error).mean()
+                self.optimiser.zero_grad(set_to_none=True)
+                loss.backward()
+                self.optimiser.step()
+                loss_sum += loss.detach() * len(index)
+        return loss_sum.item() / x.shape[0]
+
+    def prepare(
+        self, obs: Tensor, returns: Tensor, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What a fit passes over: normalised obs (M, D), targets (M,), the order (epochs, M).
+
+        The targets are in the units of the fit: with normalised targets the value function takes
+        on those of these returns, and stays the same function.
         """
         value, settings = self.value, self.settings
         if settings.normalise_targets:
@@ -54,40 +67,29 @@ class ValueFit:
                 for _ in range(settings.epochs)
             ]
         )
-        fit = self._fit_native if obs.device.type == "cpu" else self._fit_torch
-        return fit(x, targets, order)
+        return x, targets, order
 
-    def _fit_native(self, x: Tensor, targets: Tensor, order: Tensor) -> float:
+    def native_job(
+        self, obs: Tensor, returns: Tensor, generator: torch.Generator
+    ) -> _core.ValueFit:
+        """`fit` as a job of the native pool (`core/value_fit`): the same minibatches and updates.
+
+        It has to run before anything else is done with the value function; `finish` then counts it.
+        """
         layers = self.value.net.weights_and_biases()
-        state = self.optimiser.state
-
-        def moments(name: str) -> list[tuple[FloatArray, FloatArray]]:
-            return [(state[w][name].numpy(), state[b][name].numpy()) for w, b in layers]
-
-        losses = _core.fit_value(
+        x, targets, order = self.prepare(obs, returns, generator)
+        return _core.ValueFit(
             [(w.detach().numpy(), b.detach().numpy()) for w, b in layers],
-            moments("exp_avg"),
-            moments("exp_avg_sq"),
-            int(state[layers[0][0]]["step"].item()),
+            *moment_arrays(self.optimiser, layers),
+            steps_done(self.optimiser),
             x.contiguous().numpy(),
             targets.contiguous().numpy(),
             order.numpy(),
             minibatch=self.settings.minibatch,
             learning_rate=self.settings.learning_rate,
         )
-        for entry in state.values():
-            entry["step"] += order.shape[0] * -(-order.shape[1] // self.settings.minibatch)
-        return float(losses[-1])
 
-    def _fit_torch(self, x: Tensor, targets: Tensor, order: Tensor) -> float:
-        loss_sum = torch.zeros((), device=x.device)
-        for epoch in order:
-            loss_sum.zero_()
-            for index in epoch.split(self.settings.minibatch):
-                error = self.value.net(x[index]).squeeze(-1) - targets[index]
-                loss = 0.5 * (error * error).mean()
-                self.optimiser.zero_grad(set_to_none=True)
-                loss.backward()
-                self.optimiser.step()
-                loss_sum += loss.detach() * len(index)
-        return loss_sum.item() / x.shape[0]
+    def finish(self, job: _core.ValueFit) -> float:
+        """Counts the steps of a job that has run; returns what `fit` returns."""
+        add_steps(self.optimiser, job.steps)
+        return float(job.losses[-1])

@@ -1,24 +1,21 @@
-"""VirtualTraining: Algorithm 2."""
+"""VirtualTraining: Algorithm 2, for one task or for many that share a model."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from torch import Tensor
 
-from ..families.torch_family import TorchFamily
-from ..networks.dynamics import Dynamics
 from ..sampling.replay import Replay
-from ..sampling.virtual import virtual_rollout
+from ..sampling.trajectories import Trajectories
 from ..seeding import derive_generator
-from .advantage import advantages_and_returns
 from .agent import Agent
+from .compute import AgentUpdate, Compute
 from .dynamics_fit import DynamicsFit
 from .settings import AdvantageSettings, TrpoSettings
-from .trpo import trpo_update
 
-AfterIteration = Callable[[int, dict[str, float]], None]
+AfterIteration = Callable[[int, list[dict[str, float]]], None]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,8 +26,8 @@ class VirtualTrainingBudget:
         iterations: n, virtual steps.
         n_model: dynamics gradient steps per iteration.
         n_policy: policy updates per iteration.
-        n_trpo: virtual samples per policy update.
-        num_envs: virtual environments side by side.
+        n_trpo: virtual samples per policy update and task.
+        num_envs: virtual environments side by side, of each task.
         horizon: steps after which a virtual episode times out.
     """
 
@@ -43,11 +40,10 @@ class VirtualTrainingBudget:
 
 
 def virtual_training(
-    agent: Agent,
-    dynamics: Dynamics,
-    dynamics_fit: DynamicsFit,
-    family: TorchFamily,
-    psi: Tensor,
+    compute: Compute,
+    agents: Sequence[Agent],
+    psis: Tensor,
+    fit: DynamicsFit,
     replay: Replay,
     start_states: Tensor,
     budget: VirtualTrainingBudget,
@@ -57,50 +53,62 @@ def virtual_training(
     seed: int,
     after_iteration: AfterIteration = lambda _iteration, _figures: None,
 ) -> int:
-    """Trains the model on the data and the policy in the model, in turn; both are changed.
+    """Trains the model on the data and B policies for B tasks in the model, in turn.
 
     Args:
-        psi: task (K,).
+        compute: what does the work.
+        agents: B of them; changed.
+        psis: their tasks (B, K).
+        fit: of the model, which is changed.
+        replay: the data.
         start_states: real reset states (S, D) from which virtual rollouts begin.
-        seed: of every random number used here.
-        after_iteration: called with the iteration and its figures: model_loss, virtual_return
-            (mean undiscounted return of each environment's first episode in the last batch),
-            episode_length, kl, entropy, value_loss.
+        seed: of every random number used here. Each task has the same ones, whatever the others
+            are.
+        after_iteration: called with the iteration and the figures of each task: model_loss,
+            virtual_return (mean undiscounted return of each environment's first episode in the last
+            batch), episode_length, kl, entropy, value_loss.
 
     Returns:
         The number of virtual samples drawn.
     """
     device = start_states.device
+    sampler = compute.virtual_sampler(
+        fit.dynamics,
+        [agent.policy for agent in agents],
+        num_envs=budget.num_envs,
+        num_steps=budget.n_trpo // budget.num_envs,
+        horizon=budget.horizon,
+    )
     for iteration in range(budget.iterations):  # line 2
-        generator = derive_generator(seed, iteration, device=device)
-        model_loss = dynamics_fit.fit(replay, budget.n_model, generator)  # line 3
+        model_loss = compute.fit_dynamics(  # line 3
+            fit,
+            replay,
+            budget.n_model,
+            derive_generator(seed, iteration, "model", device=device),
+        )
+        sampler.take_model()
+        generators = [derive_generator(seed, iteration, "policy", device=device) for _ in agents]
         for _ in range(budget.n_policy):  # line 4
-            samples = virtual_rollout(  # line 5
-                dynamics,
-                agent.policy,
-                family,
-                psi,
-                start_states,
-                num_envs=budget.num_envs,
-                num_steps=budget.n_trpo // budget.num_envs,
-                horizon=budget.horizon,
-                generator=generator,
+            samples = sampler.sample(psis, start_states, generators)  # line 5
+            targets = compute.advantages_and_returns(
+                samples, [agent.value for agent in agents], advantage
             )
-            advantages, returns = advantages_and_returns(samples, agent.value, advantage)
-            obs = samples.obs.flatten(0, 1)
-            update = trpo_update(  # line 6
-                agent.policy, obs, samples.actions.flatten(0, 1), advantages.flatten(), trpo
-            )
-            value_loss = agent.value_fit.fit(obs, returns.flatten(), generator)
+            updates = compute.update_agents(agents, samples, targets, trpo, generators)  # line 6
         after_iteration(
             iteration,
-            {
-                "model_loss": model_loss,
-                "virtual_return": samples.first_episode_returns().mean().item(),
-                "episode_length": samples.mean_episode_length(),
-                "kl": update.kl,
-                "entropy": update.entropy,
-                "value_loss": value_loss,
-            },
+            [
+                {"model_loss": model_loss, **_figures(s, u)}
+                for s, u in zip(samples, updates, strict=True)
+            ],
         )
-    return budget.iterations * budget.n_policy * budget.n_trpo
+    return budget.iterations * budget.n_policy * budget.n_trpo * len(agents)
+
+
+def _figures(samples: Trajectories, update: AgentUpdate) -> dict[str, float]:
+    return {
+        "virtual_return": samples.first_episode_returns().mean().item(),
+        "episode_length": samples.mean_episode_length(),
+        "kl": update.trpo.kl,
+        "entropy": update.trpo.entropy,
+        "value_loss": update.value_loss,
+    }

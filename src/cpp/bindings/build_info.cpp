@@ -17,6 +17,7 @@ void bind_build_info(py::module_& m) {
         d["version"] = ADMRL_VERSION;
         d["kernels"] = info.kernels;
         d["isa_available"] = info.isa_available;
+        d["bf16"] = info.bf16;
         d["compiler"] = info.compiler;
         d["mujoco"] = info.mujoco;
         d["mujoco_headers"] = info.mujoco_headers;
@@ -28,8 +29,8 @@ void bind_build_info(py::module_& m) {
 
 Returns:
     dict: version, kernels (the instruction set in use), isa_available (those this CPU has, lowest
-    first), compiler, mujoco (the library in use), mujoco_headers (built against), eigen,
-    cxx_standard.
+    first), bf16 (whether the kernels in use multiply bfloat16), compiler, mujoco (the library in
+    use), mujoco_headers (built against), eigen, cxx_standard.
 
 Raises:
     ValueError: the environment variable ADMRL_ISA names an unknown or missing instruction set.)");

@@ -4,6 +4,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/layers.hpp"
 
 namespace admrl {
 
@@ -15,23 +16,6 @@ Activation activation_named(const std::string& name) {
   if (name == "tanh") return Activation::tanh;
   if (name == "relu") return Activation::relu;
   throw InvalidInput("activation: expected 'tanh' or 'relu', got '" + name + "'");
-}
-
-// Views of [(weight, bias), ...]; the sequence keeps the arrays alive.
-std::vector<MlpLayer> layer_views(const py::sequence& layers) {
-  std::vector<MlpLayer> views;
-  for (const py::handle item : layers) {
-    const std::string name = "layers[" + std::to_string(views.size()) + "]";
-    const auto pair = py::cast<py::sequence>(item);
-    if (pair.size() != 2) throw InvalidInput(name + ": expected (weight, bias)");
-    const py::object weight = pair[0], bias = pair[1];
-    const auto sizes = sizes_of<float>(weight, (name + " weight").c_str(), {{"out"}, {"in"}});
-    const auto w =
-        read_span<float>(weight, (name + " weight").c_str(), {{"out", sizes[0]}, {"in", sizes[1]}});
-    const auto b = read_span<float>(bias, (name + " bias").c_str(), {{"out", sizes[0]}});
-    views.push_back({w.data(), b.data(), static_cast<int>(sizes[1]), static_cast<int>(sizes[0])});
-  }
-  return views;
 }
 
 py::array_t<float> mlp_forward(const py::sequence& layers, const std::string& activation,

@@ -21,6 +21,7 @@ std::string dotted(int version) {
 BuildInfo build_info() {
   BuildInfo info;
   info.kernels = kernels().isa;
+  info.bf16 = kernels().pair_product != nullptr;
   for (const Kernels* k : available_kernels()) info.isa_available.emplace_back(k->isa);
 #if defined(__clang__)
   info.compiler = __VERSION__;

@@ -9,6 +9,7 @@ namespace admrl {
 struct BuildInfo {
   std::string kernels;                     // instruction set in use
   std::vector<std::string> isa_available;  // instruction sets built that this CPU has, lowest first
+  bool bf16;                               // the kernels in use multiply bfloat16
   std::string compiler;
   std::string mujoco;          // version of the library in use, e.g. "4.0.1"
   std::string mujoco_headers;  // version built against

@@ -8,9 +8,7 @@
 #include "kernels/dispatch.hpp"
 
 namespace admrl {
-namespace {
-
-void check(std::span<const MlpLayer> layers) {
+void check_layers(std::span<const MlpLayer> layers) {
   if (layers.empty()) throw InvalidInput("layers: expected at least one");
   for (size_t i = 0; i < layers.size(); ++i) {
     const MlpLayer& layer = layers[i];
@@ -27,12 +25,10 @@ void check(std::span<const MlpLayer> layers) {
   }
 }
 
-}  // namespace
-
 PackedMlp::PackedMlp(std::span<const MlpLayer> layers, Activation hidden)
     : kernels_(&kernels()),
       hidden_(hidden == Activation::tanh ? KernelActivation::tanh : KernelActivation::relu) {
-  check(layers);
+  check_layers(layers);
   in_dim_ = layers.front().in;
   out_dim_ = layers.back().out;
   size_t size = 0;

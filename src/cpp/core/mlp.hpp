@@ -16,6 +16,9 @@ struct MlpLayer {
   int out;
 };
 
+// Raises InvalidInput if there is no layer, a size is not positive, or the sizes do not chain.
+void check_layers(std::span<const MlpLayer> layers);
+
 enum class Activation { tanh, relu };
 
 // Weights packed once for `forward`: transposed, outputs padded to the width of the kernels.

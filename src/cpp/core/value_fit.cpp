@@ -1,17 +1,18 @@
 #include "core/value_fit.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <cstddef>
 #include <string>
+#include <utility>
 
+#include "core/aligned.hpp"
 #include "core/error.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace admrl {
 namespace {
 
-std::size_t to_size(int n) { return static_cast<std::size_t>(n); }
+std::size_t to_size(long n) { return static_cast<std::size_t>(n); }
 
 void require(bool ok, const std::string& message) {
   if (!ok) throw InvalidInput(message);
@@ -40,42 +41,34 @@ void check_data(const ValueData& data, int in_dim) {
   require(!data.order.empty() && data.order.size() % rows == 0,
           "order: expected a positive multiple of M=" + std::to_string(rows) + " samples, got " +
               std::to_string(data.order.size()));
-  for (const std::int64_t i : data.order) {
-    require(
-        i >= 0 && i < static_cast<std::int64_t>(rows),
-        "order: expected samples in [0, " + std::to_string(rows) + "), got " + std::to_string(i));
+  const auto outside = std::find_if(data.order.begin(), data.order.end(), [&](std::int64_t i) {
+    return i < 0 || i >= static_cast<std::int64_t>(rows);
+  });
+  if (outside != data.order.end()) {
+    throw InvalidInput("order: expected samples in [0, " + std::to_string(rows) + "), got " +
+                       std::to_string(*outside));
   }
 }
 
-void check_adam(const AdamSettings& a) {
-  require(std::isfinite(a.learning_rate) && a.learning_rate >= 0.0,
-          "learning_rate: expected a finite number >= 0, got " + std::to_string(a.learning_rate));
-  require(a.beta1 >= 0.0 && a.beta1 < 1.0,
-          "beta1: expected a number in [0, 1), got " + std::to_string(a.beta1));
-  require(a.beta2 >= 0.0 && a.beta2 < 1.0,
-          "beta2: expected a number in [0, 1), got " + std::to_string(a.beta2));
-  require(std::isfinite(a.epsilon) && a.epsilon >= 0.0,
-          "eps: expected a finite number >= 0, got " + std::to_string(a.epsilon));
-}
-
-// The network, its gradient and its moments in the kernels' layout: weights transposed, (in, out),
-// outputs padded with zeros; a bias follows its weights. Padding has no gradient, so it stays zero.
+// The network, its gradient and its moments in the kernels' layout: weights (panel of outputs, in,
+// panel), outputs padded with zeros; a bias follows its weights. Activations and their derivatives
+// are (panel of features, minibatch, panel). Padding has no gradient, so it stays zero.
 class Trainer {
  public:
   Trainer(std::span<const TrainedLayer> layers, int minibatch)
-      : kernels_(kernels()), minibatch_(minibatch) {
+      : kernels_(kernels()), panel_(kernels_.panel), block_(long{minibatch} * panel_) {
     std::size_t size = 0;
     for (const TrainedLayer& layer : layers) {
-      const int padded = pad(layer.out);
-      layers_.push_back({layer.in, layer.out, padded, pad(layer.in), size, {}, {}, {}});
+      const int panels = panels_of(layer.out);
+      layers_.push_back({layer.in, layer.out, panels, size, {}, {}, {}});
       Layer& l = layers_.back();
-      l.y.resize(to_size(minibatch) * to_size(padded));
-      l.delta.resize(to_size(minibatch) * to_size(padded));
-      l.weights_back.resize(to_size(padded) * to_size(l.padded_in));
-      size += (to_size(layer.in) + 1) * to_size(padded);
+      l.y.resize(to_size(panels * block_));
+      l.delta.resize(to_size(panels * block_));
+      l.weights_back.resize(to_size(long{layer.out} * panels_of(layer.in) * panel_));
+      size += to_size((layer.in + 1L) * panels * panel_);
     }
     for (auto* buffer : {&parameters_, &gradient_, &first_, &second_}) buffer->assign(size, 0.0f);
-    x_.resize(to_size(minibatch) * to_size(layers_.front().in));
+    x_.resize(to_size(panels_of(layers_.front().in) * block_));
     targets_.resize(to_size(minibatch));
     for (std::size_t i = 0; i < layers.size(); ++i) {
       const TrainedLayer& l = layers[i];
@@ -100,7 +93,7 @@ class Trainer {
     gather(data, samples);
     forward(rows);
     const double loss = output_delta(rows);
-    backward(rows);
+    for (std::size_t i = layers_.size(); i-- > 0;) backward(i, rows);
     kernels_.adam(gradient_.data(), static_cast<int>(gradient_.size()), adam, first_.data(),
                   second_.data(), parameters_.data());
     return loss;
@@ -108,56 +101,62 @@ class Trainer {
 
  private:
   struct Layer {
-    int in, out, padded, padded_in;   // padded: outputs, padded_in: inputs
-    std::size_t offset;               // of its weights in the flat buffers
-    std::vector<float> y;             // (minibatch, padded) outputs
-    std::vector<float> delta;         // (minibatch, padded) derivative of the loss in the sums
-    std::vector<float> weights_back;  // (padded, padded_in): the weights, transposed again
-
-    std::size_t bias() const { return offset + to_size(in) * to_size(padded); }
+    int in, out, panels;                // panels of its outputs
+    std::size_t offset;                 // of its weights in the flat buffers
+    AlignedVector<float> y;             // outputs
+    AlignedVector<float> delta;         // derivative of the loss in the sums
+    AlignedVector<float> weights_back;  // (panel of inputs, out, panel): the weights, transposed
   };
 
-  int pad(int n) const { return (n + kernels_.width - 1) / kernels_.width * kernels_.width; }
+  int panels_of(int features) const { return (features + panel_ - 1) / panel_; }
 
-  static void pack(const Layer& l, const float* weight, const float* bias,
-                   std::vector<float>& into) {
-    for (int k = 0; k < l.in; ++k) {
-      for (int j = 0; j < l.out; ++j) {
-        into[l.offset + to_size(k * l.padded + j)] = weight[j * l.in + k];
-      }
-    }
-    std::copy_n(bias, l.out, into.data() + l.bias());
+  // Where the weight from input k to output j is in the flat buffers.
+  std::size_t at(const Layer& l, int k, int j) const {
+    return l.offset + to_size((long{j / panel_} * l.in + k) * panel_ + j % panel_);
+  }
+  std::size_t bias(const Layer& l) const {
+    return l.offset + to_size(long{l.panels} * l.in * panel_);
   }
 
-  static void unpack(const Layer& l, const std::vector<float>& from, float* weight, float* bias) {
-    for (int k = 0; k < l.in; ++k) {
-      for (int j = 0; j < l.out; ++j) {
-        weight[j * l.in + k] = from[l.offset + to_size(k * l.padded + j)];
-      }
+  void pack(const Layer& l, const float* weight, const float* bias_values,
+            AlignedVector<float>& into) const {
+    for (int j = 0; j < l.out; ++j) {
+      for (int k = 0; k < l.in; ++k) into[at(l, k, j)] = weight[j * l.in + k];
     }
-    std::copy_n(from.data() + l.bias(), l.out, bias);
+    std::copy_n(bias_values, l.out, into.data() + bias(l));
+  }
+
+  void unpack(const Layer& l, const AlignedVector<float>& from, float* weight,
+              float* bias_values) const {
+    for (int j = 0; j < l.out; ++j) {
+      for (int k = 0; k < l.in; ++k) weight[j * l.in + k] = from[at(l, k, j)];
+    }
+    std::copy_n(from.data() + bias(l), l.out, bias_values);
   }
 
   void gather(const ValueData& data, std::span<const std::int64_t> samples) {
-    const std::size_t in = to_size(layers_.front().in);
+    const int in = layers_.front().in;
     for (std::size_t i = 0; i < samples.size(); ++i) {
       const auto sample = static_cast<std::size_t>(samples[i]);
-      std::copy_n(data.x.data() + sample * in, in, x_.data() + i * in);
+      const float* from = data.x.data() + sample * to_size(in);
+      float* to = x_.data() + i * to_size(panel_);
+      for (int k = 0; k < in; k += panel_, to += block_) {
+        std::copy_n(from + k, std::min(panel_, in - k), to);
+      }
       targets_[i] = data.targets[sample];
     }
   }
 
-  // The inputs of a layer and the distance between two samples.
   const float* input(std::size_t i) const { return i == 0 ? x_.data() : layers_[i - 1].y.data(); }
-  int input_step(std::size_t i) const { return i == 0 ? layers_[0].in : layers_[i - 1].padded; }
 
   void forward(int rows) {
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       Layer& l = layers_[i];
       const bool last = i + 1 == layers_.size();
-      kernels_.gemm(input(i), input_step(i), 1, parameters_.data() + l.offset,
-                    parameters_.data() + l.bias(), rows, l.padded, l.in,
-                    last ? KernelActivation::none : KernelActivation::tanh, l.y.data());
+      kernels_.product({rows, l.in, l.panels, input(i), panel_, 1, block_,
+                        parameters_.data() + l.offset, long{l.in} * panel_, l.y.data(), panel_,
+                        block_, nullptr, ProductStart::column_bias, parameters_.data() + bias(l),
+                        last ? ProductEnd::none : ProductEnd::tanh, nullptr});
     }
   }
 
@@ -165,83 +164,93 @@ class Trainer {
   double output_delta(int rows) {
     Layer& l = layers_.back();
     double loss = 0.0;
-    std::fill(l.delta.begin(), l.delta.end(), 0.0f);
     for (int i = 0; i < rows; ++i) {
-      const float error = l.y[to_size(i * l.padded)] - targets_[to_size(i)];
+      const std::size_t first = to_size(i * panel_);
+      const float error = l.y[first] - targets_[to_size(i)];
       loss += 0.5 * static_cast<double>(error) * static_cast<double>(error);
-      l.delta[to_size(i * l.padded)] = error / static_cast<float>(rows);
+      l.delta[first] = error / static_cast<float>(rows);  // the padding beside it is zero
     }
     return loss;
   }
 
-  void backward(int rows) {
-    for (std::size_t i = layers_.size(); i-- > 0;) {
-      Layer& l = layers_[i];
-      float* gradient = gradient_.data() + l.offset;
-      // Inputs, transposed, times delta.
-      kernels_.gemm(input(i), 1, input_step(i), l.delta.data(), nullptr, l.in, l.padded, rows,
-                    KernelActivation::none, gradient);
-      float* bias = gradient_.data() + l.bias();
-      std::fill_n(bias, l.padded, 0.0f);
-      for (int r = 0; r < rows; ++r) {
-        for (int j = 0; j < l.padded; ++j) bias[j] += l.delta[to_size(r * l.padded + j)];
-      }
-      if (i == 0) break;
-      // delta times the weights gives the layer below its own; the padding of `in` has zero
-      // weights.
-      for (int k = 0; k < l.in; ++k) {
-        for (int j = 0; j < l.out; ++j) {
-          l.weights_back[to_size(j * l.padded_in + k)] =
-              parameters_[l.offset + to_size(k * l.padded + j)];
-        }
-      }
-      Layer& below = layers_[i - 1];
-      kernels_.gemm(l.delta.data(), l.padded, 1, l.weights_back.data(), nullptr, rows, l.padded_in,
-                    l.out, KernelActivation::none, below.delta.data());
-      kernels_.tanh_gradient(below.y.data(), rows * below.padded, below.delta.data());
+  // The gradient of layer i from its delta, and the delta of the layer below.
+  void backward(std::size_t i, int rows) {
+    Layer& l = layers_[i];
+    // Inputs, transposed, times delta, for one panel of inputs after the other.
+    for (int k = 0; k < l.in; k += panel_) {
+      kernels_.product({std::min(panel_, l.in - k), rows, l.panels, input(i) + k / panel_ * block_,
+                        1, panel_, long{panel_} * panel_, l.delta.data(), block_,
+                        gradient_.data() + at(l, k, 0), panel_, long{l.in} * panel_, nullptr,
+                        ProductStart::zero, nullptr, ProductEnd::none, nullptr});
     }
+    float* bias_gradient = gradient_.data() + bias(l);
+    std::fill_n(bias_gradient, l.panels * panel_, 0.0f);
+    for (int p = 0; p < l.panels; ++p) {
+      kernels_.add_panels(l.delta.data() + p * block_, 1, rows, bias_gradient + p * panel_);
+    }
+    if (i == 0) return;
+    for (int j = 0; j < l.out; ++j) {
+      const float* from = parameters_.data() + at(l, 0, j);
+      for (int first = 0; first < l.in; first += panel_) {
+        const int count = std::min(panel_, l.in - first);
+        float* to = l.weights_back.data() + long{first} * l.out + long{j} * panel_;
+        for (int k = 0; k < count; ++k, from += panel_) to[k] = *from;
+      }
+    }
+    Layer& below = layers_[i - 1];
+    kernels_.product({rows, l.out, below.panels, l.delta.data(), panel_, 1, block_,
+                      l.weights_back.data(), long{l.out} * panel_, below.delta.data(), panel_,
+                      block_, nullptr, ProductStart::zero, nullptr, ProductEnd::tanh_slope,
+                      below.y.data()});
   }
 
   const Kernels& kernels_;
-  int minibatch_;
+  int panel_;
+  long block_;  // from one panel of features to the next
   std::vector<Layer> layers_;
-  std::vector<float> parameters_, gradient_, first_, second_;
-  std::vector<float> x_, targets_;
+  AlignedVector<float> parameters_, gradient_, first_, second_;
+  AlignedVector<float> x_;
+  std::vector<float> targets_;
 };
 
 }  // namespace
 
-std::vector<double> fit_value(std::span<const TrainedLayer> layers, std::int64_t steps_done,
-                              const ValueData& data, int minibatch, const AdamSettings& adam,
-                              const std::function<void()>& between_epochs) {
-  check_layers(layers);
-  check_data(data, layers.front().in);
+ValueFit::ValueFit(std::vector<TrainedLayer> layers, std::int64_t steps_done, const ValueData& data,
+                   int minibatch, const AdamSettings& adam)
+    : layers_(std::move(layers)),
+      steps_done_(steps_done),
+      data_(data),
+      minibatch_(minibatch),
+      adam_(adam) {
+  check_layers(layers_);
+  check_data(data, layers_.front().in);
   check_adam(adam);
   require(minibatch >= 1, "minibatch: expected at least 1, got " + std::to_string(minibatch));
   require(steps_done >= 0, "steps_done: expected at least 0, got " + std::to_string(steps_done));
-  const std::size_t rows = data.targets.size();
-  const std::size_t batch = std::min(to_size(minibatch), rows);
-  Trainer trainer(layers, static_cast<int>(batch));
-  std::vector<double> losses(data.order.size() / rows, 0.0);
-  std::int64_t step = steps_done;
-  for (std::size_t epoch = 0; epoch < losses.size(); ++epoch) {
-    if (between_epochs) between_epochs();
+}
+
+std::int64_t ValueFit::steps() const noexcept {
+  const auto rows = static_cast<std::int64_t>(data_.targets.size());
+  const auto epochs = static_cast<std::int64_t>(data_.order.size()) / rows;
+  return epochs * ((rows + minibatch_ - 1) / minibatch_);
+}
+
+void ValueFit::run(ThreadPool& /*pool*/) {
+  const std::size_t rows = data_.targets.size();
+  const std::size_t batch = std::min(to_size(minibatch_), rows);
+  Trainer trainer(layers_, static_cast<int>(batch));
+  losses_.assign(data_.order.size() / rows, 0.0);
+  std::int64_t step = steps_done_;
+  for (std::size_t epoch = 0; epoch < losses_.size(); ++epoch) {
     for (std::size_t first = 0; first < rows; first += batch) {
       ++step;
-      const auto t = static_cast<double>(step);
-      const AdamStep constants{
-          static_cast<float>(adam.beta1), static_cast<float>(adam.beta2),
-          static_cast<float>(adam.learning_rate / (1.0 - std::pow(adam.beta1, t))),
-          static_cast<float>(1.0 / std::sqrt(1.0 - std::pow(adam.beta2, t))),
-          static_cast<float>(adam.epsilon)};
       const std::size_t count = std::min(batch, rows - first);
-      losses[epoch] +=
-          trainer.step(data, data.order.subspan(epoch * rows + first, count), constants);
+      losses_[epoch] += trainer.step(data_, data_.order.subspan(epoch * rows + first, count),
+                                     adam_step(adam_, step));
     }
-    losses[epoch] /= static_cast<double>(rows);
-    trainer.write_back(layers);
+    losses_[epoch] /= static_cast<double>(rows);
   }
-  return losses;
+  trainer.write_back(layers_);
 }
 
 }  // namespace admrl

@@ -12,6 +12,9 @@ extern const Kernels kernels_x86_64_v2;
 extern const Kernels kernels_x86_64_v3;
 extern const Kernels kernels_x86_64_v4;
 #endif
+#ifdef ADMRL_BF16_KERNELS
+extern const Kernels kernels_x86_64_v4_bf16;
+#endif
 
 namespace {
 
@@ -41,6 +44,9 @@ std::vector<Candidate> candidates() {
   all.push_back({&kernels_x86_64_v2, v2});
   all.push_back({&kernels_x86_64_v3, v3});
   all.push_back({&kernels_x86_64_v4, v4});
+#ifdef ADMRL_BF16_KERNELS
+  all.push_back({&kernels_x86_64_v4_bf16, v4 && __builtin_cpu_supports("avx512bf16")});
+#endif
 #endif
   return all;
 }

@@ -17,25 +17,69 @@ struct AdamStep {
   float rate;
   float root_scale;
   float epsilon;
+  float gradient_scale = 1.0f;
 };
+
+enum class ProductStart { zero, column_bias, row_bias, accumulate };
+// The slopes: times the derivative of tanh or ReLU where its value is y.
+enum class ProductEnd { none, tanh, relu, tanh_slope, relu_slope };
+
+// c (m, n) = end(start + a (m, k) · b (k, n)). Columns come in panels of Kernels::panel = 2 width:
+// n = panels · panel. An Element is a float32, or a pair of bfloat16 that follow one another in k
+// (the earlier one in the low half): k then counts pairs.
+template <class Element>
+struct ProductOf {
+  int m, k, panels;
+  // a(i, l) at a[i · a_row + (l / panel) · a_block + (l % panel) · a_column].
+  const Element* a;
+  long a_row, a_column, a_block;
+  // b(l, p · panel + j) at b[p · b_panel + l · panel + j].
+  const Element* b;
+  long b_panel;
+  // c(i, p · panel + j) at c[i · c_row + p · c_panel + j]; instead of c, if it is not null, c_bf16
+  // gets the result, rounded to the nearest bfloat16 (not with ProductStart::accumulate).
+  float* c;
+  long c_row, c_panel;
+  unsigned short* c_bf16;
+  ProductStart start;
+  const float* bias;  // (n) or (m), as `start` says
+  ProductEnd end;
+  const float* y;  // at the same places as c; for the slopes
+};
+using Product = ProductOf<float>;
+using PairProduct = ProductOf<unsigned>;
 
 struct Kernels {
   const char* isa;  // "generic", "x86-64-v2", ...
   int width;        // layer widths are padded to a multiple of this
+  int panel;        // columns of a panel of `product`
+  int tile_rows;    // rows that `product` keeps in registers: it is best at multiples of them
+
+  // The sums run over l in order: the bits of an element of c depend on nothing but its row of a
+  // and its column of b.
+  void (*product)(const Product&) noexcept;
+  // The same on bfloat16 with float32 sums; null where the instruction set has none. (c_bf16 asks
+  // for it in `product`, too.)
+  void (*pair_product)(const PairProduct&) noexcept;
+  // Its operands, null where it is: pairs[j] = (x[2 j], x[2 j + 1]), an odd n filled up with a 0;
+  // and pairs[j] = (low[j], high[j]), high null for zeros.
+  void (*pair_neighbours)(const float* x, int n, unsigned* pairs) noexcept;
+  void (*pair_rows)(const float* low, const float* high, int n, unsigned* pairs) noexcept;
+
+  // sums (m, panel) += the sum over panels of a (panels, m, panel).
+  void (*add_panels)(const float* a, int m, int panels, float* sums) noexcept;
 
   // y (out) = activation(x (in) · w (in, out) + b (out)); out is a multiple of `width`.
   void (*dense)(const float* x, int in, const float* w, const float* b, int out,
                 KernelActivation activation, float* y) noexcept;
-  // c (m, n) = activation(a (m, k) · b (k, n) + bias (n)), n a multiple of `width`, b and c
-  // row-major with n columns. a(i, j) is at a[i * row_step + j * column_step]. bias may be null.
-  void (*gemm)(const float* a, long row_step, long column_step, const float* b, const float* bias,
-               int m, int n, int k, KernelActivation activation, float* c) noexcept;
-  // delta (n) *= 1 - y (n)², the derivative of tanh where its value is y.
-  void (*tanh_gradient)(const float* y, int n, float* delta) noexcept;
-  // One step of Adam on n parameters: first and second moments, then
+  // One step of Adam on n parameters and gradient_scale · grad: first and second moments, then
   // p -= rate · first / (sqrt(second) · root_scale + epsilon).
   void (*adam)(const float* grad, int n, const AdamStep& step, float* first, float* second,
                float* p) noexcept;
+  // decayed (n) = grad (n) + weight_decay · w (n), and the sum of its squares. `decayed` may begin
+  // at `grad` or anywhere before it.
+  double (*decay)(const float* grad, const float* w, int n, float weight_decay,
+                  float* decayed) noexcept;
   // y (n) = tanh(x (n)), a few units in the last place off (see test_mlp.cpp); NaN stays NaN.
   void (*tanh)(const float* x, int n, float* y) noexcept;
 };

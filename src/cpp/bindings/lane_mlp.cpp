@@ -1,0 +1,88 @@
+#include "core/lane_mlp.hpp"
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+#include "bindings/arrays.hpp"
+#include "bindings/bindings.hpp"
+#include "core/thread_pool.hpp"
+
+namespace admrl {
+
+namespace py = pybind11;
+
+namespace {
+
+// A network as LaneMlp takes it.
+struct Network {
+  std::vector<int> sizes;
+  std::vector<float> params;
+};
+
+Network read_network(const py::sequence& layers) {
+  Network n;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const std::string name = "layers[" + std::to_string(i) + "]";
+    const auto pair = py::cast<py::sequence>(layers[i]);
+    if (pair.size() != 2) throw InvalidInput(name + ": expected (weight, bias)");
+    const py::object weight = pair[0], bias = pair[1];
+    const std::string weight_name = name + " weight";
+    const py::ssize_t in = i == 0 ? kAnySize : n.sizes.back();
+    const auto size = sizes_of<float>(weight, weight_name.c_str(), {{"out"}, {"in", in}});
+    if (i == 0) n.sizes.push_back(static_cast<int>(size[1]));
+    n.sizes.push_back(static_cast<int>(size[0]));
+    const auto w =
+        read_span<float>(weight, weight_name.c_str(), {{"out", size[0]}, {"in", size[1]}});
+    const auto b = read_span<float>(bias, (name + " bias").c_str(), {{"out", size[0]}});
+    n.params.insert(n.params.end(), w.begin(), w.end());
+    n.params.insert(n.params.end(), b.begin(), b.end());
+  }
+  return n;
+}
+
+py::array_t<float> mlp_forward_rows(ThreadPool& pool, const py::sequence& layers,
+                                    const py::object& mean, const py::object& std,
+                                    const py::object& x) {
+  const Network network = read_network(layers);
+  const LaneMlp mlp(network.sizes);
+  const py::ssize_t in = mlp.in_dim();
+  const auto rows = sizes_of<float>(x, "x", {{"M"}, {"in", in}})[0];
+  const auto means = read_span<float>(mean, "mean", {{"in", in}});
+  const auto stds = read_span<float>(std, "std", {{"in", in}});
+  const auto from = read_span<float>(x, "x", {{"M", rows}, {"in", in}});
+  NewArray<float> out({rows, mlp.out_dim()});
+  {
+    const py::gil_scoped_release released;
+    forward_rows(pool, mlp, network.params.data(), means, stds, from.data(),
+                 static_cast<std::size_t>(rows), out.span.data());
+  }
+  return out.array;
+}
+
+}  // namespace
+
+void bind_lane_mlp(py::module_& m) {
+  m.def(
+      "mlp_forward_rows", &mlp_forward_rows, py::arg("pool"), py::arg("layers"), py::arg("mean"),
+      py::arg("std"), py::arg("x"),
+      R"(A tanh network of (x - mean) / std for many samples at once, shared by the pool's threads.
+
+Args:
+    pool: does the work.
+    layers: [(weight (out, in), bias (out,)), ...] float32, tanh after all but the last; copied.
+    mean: (in,) float32.
+    std: (in,) float32.
+    x: (M, in) float32, viewed.
+
+Returns:
+    (M, out) float32.
+
+Raises:
+    ValueError: layers that do not chain, or an array of another shape or type.
+
+Determinism: the bits depend on the arguments and on `build_info()["kernels"]` alone; those of a row
+do not depend on the other rows.)");
+}
+
+}  // namespace admrl

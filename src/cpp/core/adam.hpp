@@ -1,0 +1,36 @@
+// What is fitted, and the constants of Adam.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kernels.hpp"
+
+namespace admrl {
+
+// One layer and its Adam moments, all borrowed and updated in place. weight, like torch, (out, in)
+// row-major; `first` and `second` are the running means of the gradient and of its square.
+struct TrainedLayer {
+  float* weight;
+  float* bias;
+  float* weight_first;
+  float* bias_first;
+  float* weight_second;
+  float* bias_second;
+  int in;
+  int out;
+};
+
+struct AdamSettings {
+  double learning_rate = 1e-3;
+  double beta1 = 0.9;
+  double beta2 = 0.999;
+  double epsilon = 1e-8;
+};
+
+// Raises InvalidInput for a setting out of range.
+void check_adam(const AdamSettings& settings);
+
+// The constants of the step number `step`, counted from 1.
+AdamStep adam_step(const AdamSettings& settings, std::int64_t step);
+
+}  // namespace admrl

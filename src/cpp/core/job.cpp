@@ -1,0 +1,29 @@
+#include "core/job.hpp"
+
+#include <cstddef>
+#include <exception>
+#include <vector>
+
+namespace admrl {
+
+void run_jobs(ThreadPool& pool, std::span<Job* const> jobs) {
+  if (jobs.size() == 1) {
+    jobs.front()->run(pool);
+    return;
+  }
+  std::vector<std::exception_ptr> errors(jobs.size());
+  pool.for_each(static_cast<int>(jobs.size()), [&](int i) {
+    const auto index = static_cast<std::size_t>(i);
+    try {
+      ThreadPool alone(1);
+      jobs[index]->run(alone);
+    } catch (...) {
+      errors[index] = std::current_exception();
+    }
+  });
+  for (const std::exception_ptr& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+}
+
+}  // namespace admrl

@@ -1,0 +1,199 @@
+#include "core/trpo.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <cstddef>
+#include <functional>
+#include <numeric>
+#include <string>
+#include <utility>
+
+#include "core/error.hpp"
+#include "core/krylov.hpp"
+
+namespace admrl {
+namespace {
+
+void require(bool ok, const std::string& message) {
+  if (!ok) throw InvalidInput(message);
+}
+
+void check_at_least(const char* name, double value, double lowest) {
+  require(std::isfinite(value) && value >= lowest,
+          std::string(name) + ": expected a finite number >= " + std::to_string(lowest) + ", got " +
+              std::to_string(value));
+}
+
+void check_positive(const char* name, int value) {
+  require(value >= 1, std::string(name) + ": expected at least 1, got " + std::to_string(value));
+}
+
+void check_settings(const TrpoSettings& s) {
+  require(std::isfinite(s.max_kl) && s.max_kl > 0.0,
+          "max_kl: expected a finite number > 0, got " + std::to_string(s.max_kl));
+  check_positive("cg_iterations", s.cg_iterations);
+  check_at_least("fisher_damping", s.fisher_damping, 0.0);
+  check_positive("line_search_steps", s.line_search_steps);
+  require(
+      s.line_search_decay > 0.0 && s.line_search_decay <= 1.0,
+      "line_search_decay: expected a number in (0, 1], got " + std::to_string(s.line_search_decay));
+  check_at_least("kl_tolerance", s.kl_tolerance, 1.0);
+  check_at_least("entropy_coefficient", s.entropy_coefficient, 0.0);
+}
+
+// The sizes of a chain of layers: in, hidden ..., out.
+std::vector<int> sizes_of_chain(std::span<const PolicyLayer> layers,
+                                std::span<const float> log_std) {
+  require(!layers.empty(), "layers: expected at least one");
+  std::vector<int> sizes{layers.front().in};
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    require(layers[i].in == sizes.back(),
+            "layers[" + std::to_string(i) + "]: expected " + std::to_string(sizes.back()) +
+                " inputs (the outputs of the layer before), got " + std::to_string(layers[i].in));
+    sizes.push_back(layers[i].out);
+  }
+  require(log_std.size() == static_cast<std::size_t>(sizes.back()),
+          "log_std: expected " + std::to_string(sizes.back()) + " elements, got " +
+              std::to_string(log_std.size()));
+  for (const float x : log_std) {
+    require(std::isfinite(x), "log_std: expected finite values, got " + std::to_string(x));
+  }
+  return sizes;
+}
+
+double largest(const Vector& x) { return map(x).lpNorm<Eigen::Infinity>(); }
+
+// F + damping I, with its last product kept.
+class DampedFisher {
+ public:
+  DampedFisher(PolicyBatch& batch, ThreadPool& pool, double damping)
+      : batch_(batch),
+        pool_(pool),
+        damping_(damping),
+        last_(batch.num_params()),
+        product_(batch.num_params()) {}
+
+  void operator()(std::span<const double> v, std::span<double> product) {
+    std::copy(v.begin(), v.end(), last_.begin());
+    batch_.fisher_product(pool_, last_, product_);
+    add(damping_, last_, product_);
+    std::copy(product_.begin(), product_.end(), product.begin());
+  }
+
+  // d' (F + damping I) d. The solver works in units of `scale`, the largest element of its right
+  // hand side, and ends with the product of its solution, to judge it: that spares one here.
+  double curvature(const Vector& d, double scale) {
+    if (map(d) != scale * map(last_)) {
+      scale = 1.0;
+      Vector unused(d.size());
+      (*this)(d, unused);
+    }
+    return scale * dot(d, product_);
+  }
+
+ private:
+  PolicyBatch& batch_;
+  ThreadPool& pool_;
+  double damping_;
+  Vector last_, product_;
+};
+
+}  // namespace
+
+TrpoUpdate::TrpoUpdate(std::vector<PolicyLayer> layers, std::span<float> log_std,
+                       const PolicySamples& samples, const TrpoSettings& settings)
+    : layers_(std::move(layers)),
+      log_std_(log_std),
+      settings_(settings),
+      batch_(sizes_of_chain(layers_, log_std), samples) {
+  check_settings(settings);
+}
+
+std::vector<float> TrpoUpdate::read_params() const {
+  std::vector<float> theta;
+  theta.reserve(batch_.num_params());
+  for (const PolicyLayer& l : layers_) {
+    theta.insert(theta.end(), l.weight, l.weight + std::ptrdiff_t{l.out} * l.in);
+    theta.insert(theta.end(), l.bias, l.bias + l.out);
+  }
+  theta.insert(theta.end(), log_std_.begin(), log_std_.end());
+  return theta;
+}
+
+void TrpoUpdate::write_params(std::span<const float> theta) const {
+  const float* from = theta.data();
+  for (const PolicyLayer& l : layers_) {
+    std::copy_n(from, std::ptrdiff_t{l.out} * l.in, l.weight);
+    from += std::ptrdiff_t{l.out} * l.in;
+    std::copy_n(from, l.out, l.bias);
+    from += l.out;
+  }
+  std::copy_n(from, log_std_.size(), log_std_.begin());
+}
+
+double TrpoUpdate::entropy(std::span<const float> theta) const {
+  const auto log_std = theta.last(log_std_.size());
+  return std::accumulate(log_std.begin(), log_std.end(), 0.0);
+}
+
+std::vector<double> TrpoUpdate::gradient(ThreadPool& pool) {
+  return linearise(pool, read_params());
+}
+
+std::vector<double> TrpoUpdate::linearise(ThreadPool& pool, std::span<const float> theta) {
+  std::vector<double> gradient(batch_.num_params());
+  batch_.linearise(pool, theta, gradient);
+  for (double& g : std::span(gradient).last(log_std_.size())) g += settings_.entropy_coefficient;
+  return gradient;
+}
+
+std::vector<double> TrpoUpdate::fisher_product(ThreadPool& pool, std::span<const double> v) {
+  linearise(pool, read_params());
+  std::vector<double> product(batch_.num_params());
+  batch_.fisher_product(pool, v, product);
+  return product;
+}
+
+void TrpoUpdate::run(ThreadPool& pool) { result_ = update(pool); }
+
+TrpoResult TrpoUpdate::update(ThreadPool& pool) {
+  const std::vector<float> theta = read_params();
+  const std::vector<double> b = linearise(pool, theta);
+  require(std::all_of(b.begin(), b.end(), [](double g) { return std::isfinite(g); }),
+          "obs, actions, layers: expected finite values, got a policy gradient that is not finite");
+
+  DampedFisher fisher(batch_, pool, settings_.fisher_damping);
+  KrylovSettings cg;
+  cg.method = KrylovMethod::cg;
+  cg.damping = 0.0;
+  cg.max_iterations = settings_.cg_iterations;
+  cg.tolerance = 1e-10;
+  std::vector<double> direction = solve_symmetric(std::ref(fisher), b, cg).solution;
+  const double curvature = fisher.curvature(direction, largest(b));
+  if (!(curvature > 0.0)) return {0.0, 0.0, entropy(theta), -1};  // a zero gradient
+  const double length = std::sqrt(2.0 * settings_.max_kl / curvature);
+  for (double& d : direction) d *= length;
+  return line_search(pool, theta, direction);
+}
+
+TrpoResult TrpoUpdate::line_search(ThreadPool& pool, std::span<const float> theta,
+                                   std::span<const double> step) {
+  std::vector<float> candidate(theta.size());
+  double fraction = 1.0;
+  for (int halvings = 0; halvings < settings_.line_search_steps; ++halvings) {
+    for (std::size_t i = 0; i < theta.size(); ++i) {
+      candidate[i] = static_cast<float>(static_cast<double>(theta[i]) + fraction * step[i]);
+    }
+    const auto [surrogate, kl] = batch_.evaluate(pool, candidate);
+    const double gain = surrogate - batch_.old_surrogate() +
+                        settings_.entropy_coefficient * (entropy(candidate) - entropy(theta));
+    if (kl <= settings_.kl_tolerance * settings_.max_kl && gain >= 0.0) {
+      write_params(candidate);
+      return {kl, gain, entropy(candidate), halvings};
+    }
+    fraction *= settings_.line_search_decay;
+  }
+  return {0.0, 0.0, entropy(theta), -1};
+}
+
+}  // namespace admrl
