@@ -15,6 +15,7 @@ from admrl_native.families.task_space import TaskSpace
 from admrl_native.runs.presets import preset
 from admrl_native.seeding import derive_generator
 from admrl_native.training.agent import Agent
+from admrl_native.training.compute import Compute
 from admrl_native.training.model_learner import ModelLearner
 
 _MODEL_STEPS = 200  # enough that virtual episodes look like real ones
@@ -58,6 +59,23 @@ class FirstStage:
         n_collect = self.settings.schedule.n_collect
         return self.workshop.collect(self.agent.policy, self.psi, n_collect, 1, "train")
 
-    def inner_iteration(self, seed: int) -> None:
-        """One inner iteration of SLBO: trains the model and the agent."""
-        self.workshop.virtual_training(self.agent, self.model, self.psi, 1, seed)
+    def start_states(self) -> Tensor:
+        """Real reset states (S, D) from which virtual rollouts begin."""
+        return self.workshop.start_states(0)
+
+    def inner_iteration(
+        self,
+        seed: int,
+        compute: Compute | None = None,
+        agent: Agent | None = None,
+        model: ModelLearner | None = None,
+    ) -> None:
+        """One inner iteration of SLBO: trains the model and the agent, by default its own."""
+        self.workshop.virtual_training(
+            [agent or self.agent],
+            model or self.model,
+            self.psi.unsqueeze(0),
+            1,
+            seed,
+            compute=compute,
+        )
