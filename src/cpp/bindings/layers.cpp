@@ -1,6 +1,6 @@
 #include "bindings/layers.hpp"
 
-#include <span>
+#include <cstddef>
 #include <string>
 
 #include "bindings/arrays.hpp"
@@ -11,34 +11,49 @@ namespace py = pybind11;
 
 namespace {
 
-struct Pair {
-  std::span<float> weight;
-  std::span<float> bias;
-};
+// The sequence layers[i] and its name in messages.
+struct Item {
+  py::object weight, bias;
+  std::string weight_name, bias_name;
 
-// Writeable views of (weight (out, in), bias (out)).
-Pair pair_views(const py::handle item, const std::string& name, py::ssize_t out, py::ssize_t in) {
-  const auto pair = py::cast<py::sequence>(item);
-  if (pair.size() != 2) throw InvalidInput(name + ": expected (weight, bias)");
-  const py::object weight = pair[0], bias = pair[1];
-  return {write_span<float>(weight, (name + " weight").c_str(), {{"out", out}, {"in", in}}),
-          write_span<float>(bias, (name + " bias").c_str(), {{"out", out}})};
-}
+  Item(const char* name, const py::sequence& layers, std::size_t i) {
+    const std::string index = std::string(name) + "[" + std::to_string(i) + "]";
+    const auto pair = py::cast<py::sequence>(layers[i]);
+    if (pair.size() != 2) throw InvalidInput(index + ": expected (weight, bias)");
+    weight = pair[0];
+    bias = pair[1];
+    weight_name = index + " weight";
+    bias_name = index + " bias";
+  }
+
+  LayerSize size() const {
+    const auto sizes = sizes_of<float>(weight, weight_name.c_str(), {{"out"}, {"in"}});
+    return {static_cast<int>(sizes[1]), static_cast<int>(sizes[0])};
+  }
+  MlpLayer view() const {
+    const auto [in, out] = size();
+    return {read_span<float>(weight, weight_name.c_str(), {{"out", out}, {"in", in}}).data(),
+            read_span<float>(bias, bias_name.c_str(), {{"out", out}}).data(), in, out};
+  }
+  PolicyLayer writeable_view(LayerSize s) const {
+    return {write_span<float>(weight, weight_name.c_str(), {{"out", s.out}, {"in", s.in}}).data(),
+            write_span<float>(bias, bias_name.c_str(), {{"out", s.out}}).data(), s.in, s.out};
+  }
+};
 
 }  // namespace
 
 std::vector<MlpLayer> layer_views(const py::sequence& layers) {
   std::vector<MlpLayer> views;
-  for (const py::handle item : layers) {
-    const std::string name = "layers[" + std::to_string(views.size()) + "]";
-    const auto pair = py::cast<py::sequence>(item);
-    if (pair.size() != 2) throw InvalidInput(name + ": expected (weight, bias)");
-    const py::object weight = pair[0], bias = pair[1];
-    const auto sizes = sizes_of<float>(weight, (name + " weight").c_str(), {{"out"}, {"in"}});
-    const auto w =
-        read_span<float>(weight, (name + " weight").c_str(), {{"out", sizes[0]}, {"in", sizes[1]}});
-    const auto b = read_span<float>(bias, (name + " bias").c_str(), {{"out", sizes[0]}});
-    views.push_back({w.data(), b.data(), static_cast<int>(sizes[1]), static_cast<int>(sizes[0])});
+  for (std::size_t i = 0; i < layers.size(); ++i) views.push_back(Item("layers", layers, i).view());
+  return views;
+}
+
+std::vector<PolicyLayer> policy_layers(const py::sequence& layers) {
+  std::vector<PolicyLayer> views;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    const Item item("layers", layers, i);
+    views.push_back(item.writeable_view(item.size()));
   }
   return views;
 }
@@ -52,18 +67,12 @@ std::vector<TrainedLayer> trained_layers(const py::sequence& layers, const py::s
   }
   std::vector<TrainedLayer> views;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    const std::string index = "[" + std::to_string(i) + "]";
-    const auto pair = py::cast<py::sequence>(layers[i]);
-    if (pair.size() != 2) throw InvalidInput("layers" + index + ": expected (weight, bias)");
-    const py::object weight = pair[0];
-    const auto size =
-        sizes_of<float>(weight, ("layers" + index + " weight").c_str(), {{"out"}, {"in"}});
-    const Pair p = pair_views(layers[i], "layers" + index, size[0], size[1]);
-    const Pair m = pair_views(first[i], "first" + index, size[0], size[1]);
-    const Pair v = pair_views(second[i], "second" + index, size[0], size[1]);
-    views.push_back({p.weight.data(), p.bias.data(), m.weight.data(), m.bias.data(),
-                     v.weight.data(), v.bias.data(), static_cast<int>(size[1]),
-                     static_cast<int>(size[0])});
+    const Item item("layers", layers, i);
+    const LayerSize size = item.size();
+    const PolicyLayer p = item.writeable_view(size);
+    const PolicyLayer m = Item("first", first, i).writeable_view(size);
+    const PolicyLayer v = Item("second", second, i).writeable_view(size);
+    views.push_back({p.weight, p.bias, m.weight, m.bias, v.weight, v.bias, size.in, size.out});
   }
   return views;
 }

@@ -6,13 +6,15 @@
 
 #include <vector>
 
-#include "core/adam.hpp"
-#include "core/mlp.hpp"
+#include "core/layers.hpp"
 
 namespace admrl {
 
 // Raises InvalidInput, which names `layers[i]`, for arrays of another shape, type or layout.
 std::vector<MlpLayer> layer_views(const pybind11::sequence& layers);
+
+// Writeable. Raises InvalidInput likewise.
+std::vector<PolicyLayer> policy_layers(const pybind11::sequence& layers);
 
 // Writeable, with their Adam moments, which are shaped alike. Raises InvalidInput likewise.
 std::vector<TrainedLayer> trained_layers(const pybind11::sequence& layers,

@@ -17,24 +17,6 @@ namespace py = pybind11;
 
 namespace {
 
-// Writeable views of [(weight (out, in), bias (out,)), ...].
-std::vector<PolicyLayer> policy_layers(const py::sequence& layers) {
-  std::vector<PolicyLayer> views;
-  for (const py::handle item : layers) {
-    const std::string name = "layers[" + std::to_string(views.size()) + "]";
-    const auto pair = py::cast<py::sequence>(item);
-    if (pair.size() != 2) throw InvalidInput(name + ": expected (weight, bias)");
-    const py::object weight = pair[0], bias = pair[1];
-    const auto sizes = sizes_of<float>(weight, (name + " weight").c_str(), {{"out"}, {"in"}});
-    const auto w = write_span<float>(weight, (name + " weight").c_str(),
-                                     {{"out", sizes[0]}, {"in", sizes[1]}});
-    const auto b = write_span<float>(bias, (name + " bias").c_str(), {{"out", sizes[0]}});
-    views.push_back({w.data(), b.data(), static_cast<int>(sizes[1]), static_cast<int>(sizes[0])});
-  }
-  if (views.empty()) throw InvalidInput("layers: expected at least one");
-  return views;
-}
-
 // An update and the arrays that it looks at.
 class TrpoUpdateJob : public Job {
  public:
@@ -42,7 +24,8 @@ class TrpoUpdateJob : public Job {
                 py::object obs_std, py::object obs, py::object actions, py::object advantages,
                 const TrpoSettings& settings) {
     const auto views = policy_layers(layers);
-    const py::ssize_t obs_dim = views.front().in, act_dim = views.back().out;
+    const auto sizes = sizes_of_chain(views);
+    const py::ssize_t obs_dim = sizes.front(), act_dim = sizes.back();
     const py::ssize_t rows = sizes_of<float>(obs, "obs", {{"M"}, {"D", obs_dim}})[0];
     const PolicySamples samples{read_span<float>(obs, "obs", {{"M", rows}, {"D", obs_dim}}),
                                 read_span<float>(actions, "actions", {{"M", rows}, {"A", act_dim}}),

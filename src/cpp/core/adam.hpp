@@ -1,4 +1,4 @@
-// What is fitted, and the constants of Adam.
+// The constants of Adam.
 #pragma once
 
 #include <cstdint>
@@ -6,19 +6,6 @@
 #include "kernels/kernels.hpp"
 
 namespace admrl {
-
-// One layer and its Adam moments, all borrowed and updated in place. weight, like torch, (out, in)
-// row-major; `first` and `second` are the running means of the gradient and of its square.
-struct TrainedLayer {
-  float* weight;
-  float* bias;
-  float* weight_first;
-  float* bias_first;
-  float* weight_second;
-  float* bias_second;
-  int in;
-  int out;
-};
 
 struct AdamSettings {
   double learning_rate = 1e-3;

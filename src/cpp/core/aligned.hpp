@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <new>
 #include <vector>
 
@@ -27,5 +28,24 @@ struct AlignedAllocator {
 
 template <class T>
 using AlignedVector = std::vector<T, AlignedAllocator<T>>;
+
+// n floats that are not initialised: the thread that first writes a page pays for it.
+class LaneBuffer {
+ public:
+  LaneBuffer() = default;
+  explicit LaneBuffer(std::size_t n)
+      : data_(static_cast<float*>(
+            ::operator new[](n * sizeof(float), std::align_val_t{kCacheLine}))) {}
+
+  float* data() const noexcept { return data_.get(); }
+
+ private:
+  struct Free {
+    void operator()(float* p) const noexcept {
+      ::operator delete[](p, std::align_val_t{kCacheLine});
+    }
+  };
+  std::unique_ptr<float[], Free> data_;
+};
 
 }  // namespace admrl

@@ -21,14 +21,7 @@ void require(bool ok, const std::string& message) {
 }
 
 void check_layers(std::span<const TrainedLayer> layers) {
-  require(!layers.empty(), "layers: expected at least one");
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    const std::string name = "layers[" + std::to_string(i) + "]: ";
-    require(layers[i].in >= 1 && layers[i].out >= 1, name + "expected positive sizes");
-    require(i == 0 || layers[i].in == layers[i - 1].out,
-            name + "expected " + std::to_string(i == 0 ? 0 : layers[i - 1].out) +
-                " inputs (the outputs of the layer before), got " + std::to_string(layers[i].in));
-  }
+  sizes_of_chain(layers);
   require(layers.front().in > layers.back().out,
           "layers: expected more inputs (D + A) than outputs (D), got " +
               std::to_string(layers.front().in) + " and " + std::to_string(layers.back().out));

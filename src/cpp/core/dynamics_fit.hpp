@@ -7,6 +7,7 @@
 #include <span>
 
 #include "core/adam.hpp"
+#include "core/layers.hpp"
 #include "core/precision.hpp"
 #include "core/thread_pool.hpp"
 

@@ -11,7 +11,7 @@
 #include <span>
 #include <vector>
 
-#include "core/lane_buffer.hpp"
+#include "core/aligned.hpp"
 #include "kernels/kernels.hpp"
 
 namespace admrl {

@@ -2,33 +2,15 @@
 
 #include <algorithm>
 #include <cstring>
-#include <string>
 
-#include "core/error.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace admrl {
-void check_layers(std::span<const MlpLayer> layers) {
-  if (layers.empty()) throw InvalidInput("layers: expected at least one");
-  for (size_t i = 0; i < layers.size(); ++i) {
-    const MlpLayer& layer = layers[i];
-    const std::string name = "layers[" + std::to_string(i) + "]: ";
-    if (layer.in < 1 || layer.out < 1) {
-      throw InvalidInput(name + "expected positive sizes, got " + std::to_string(layer.in) +
-                         " inputs and " + std::to_string(layer.out) + " outputs");
-    }
-    if (i > 0 && layer.in != layers[i - 1].out) {
-      throw InvalidInput(name + "expected " + std::to_string(layers[i - 1].out) +
-                         " inputs (the outputs of the layer before), got " +
-                         std::to_string(layer.in));
-    }
-  }
-}
 
 PackedMlp::PackedMlp(std::span<const MlpLayer> layers, Activation hidden)
     : kernels_(&kernels()),
       hidden_(hidden == Activation::tanh ? KernelActivation::tanh : KernelActivation::relu) {
-  check_layers(layers);
+  sizes_of_chain(layers);
   in_dim_ = layers.front().in;
   out_dim_ = layers.back().out;
   size_t size = 0;

@@ -4,20 +4,10 @@
 #include <span>
 #include <vector>
 
+#include "core/layers.hpp"
 #include "kernels/kernels.hpp"
 
 namespace admrl {
-
-// One dense layer as torch keeps it: y = W x + b, weight (out, in) row-major, bias (out); borrowed.
-struct MlpLayer {
-  const float* weight;
-  const float* bias;
-  int in;
-  int out;
-};
-
-// Raises InvalidInput if there is no layer, a size is not positive, or the sizes do not chain.
-void check_layers(std::span<const MlpLayer> layers);
 
 enum class Activation { tanh, relu };
 

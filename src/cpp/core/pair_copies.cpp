@@ -9,7 +9,6 @@ std::size_t to_size(int n) { return static_cast<std::size_t>(n); }
 int blocks(int n, int size) { return (n + size - 1) / size; }
 
 constexpr unsigned kTwoOnes = 0x3f803f80;  // a pair of bfloat16
-constexpr int kWidestPanel = 64;           // no instruction set has a wider one
 
 }  // namespace
 

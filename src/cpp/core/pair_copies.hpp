@@ -3,8 +3,8 @@
 
 #include <vector>
 
-#include "core/adam.hpp"
 #include "core/aligned.hpp"
+#include "core/layers.hpp"
 #include "kernels/kernels.hpp"
 
 namespace admrl {

@@ -11,9 +11,8 @@
 namespace admrl {
 namespace {
 
-constexpr int kParts = 16;        // more than threads: who is held up does fewer of them
-constexpr int kBlock = 5;         // panels
-constexpr int kWidestPanel = 64;  // of any instruction set
+constexpr int kParts = 16;  // more than threads: who is held up does fewer of them
+constexpr int kBlock = 5;   // panels
 
 std::size_t to_size(int n) { return static_cast<std::size_t>(n); }
 

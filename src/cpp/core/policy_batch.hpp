@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "core/lane_buffer.hpp"
+#include "core/aligned.hpp"
 #include "core/lane_mlp.hpp"
 #include "core/loans.hpp"
 #include "core/thread_pool.hpp"

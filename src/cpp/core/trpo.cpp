@@ -41,17 +41,8 @@ void check_settings(const TrpoSettings& s) {
   check_at_least("entropy_coefficient", s.entropy_coefficient, 0.0);
 }
 
-// The sizes of a chain of layers: in, hidden ..., out.
-std::vector<int> sizes_of_chain(std::span<const PolicyLayer> layers,
-                                std::span<const float> log_std) {
-  require(!layers.empty(), "layers: expected at least one");
-  std::vector<int> sizes{layers.front().in};
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    require(layers[i].in == sizes.back(),
-            "layers[" + std::to_string(i) + "]: expected " + std::to_string(sizes.back()) +
-                " inputs (the outputs of the layer before), got " + std::to_string(layers[i].in));
-    sizes.push_back(layers[i].out);
-  }
+std::vector<int> policy_sizes(std::span<const PolicyLayer> layers, std::span<const float> log_std) {
+  const std::vector<int> sizes = sizes_of_chain(layers);
   require(log_std.size() == static_cast<std::size_t>(sizes.back()),
           "log_std: expected " + std::to_string(sizes.back()) + " elements, got " +
               std::to_string(log_std.size()));
@@ -105,7 +96,7 @@ TrpoUpdate::TrpoUpdate(std::vector<PolicyLayer> layers, std::span<float> log_std
     : layers_(std::move(layers)),
       log_std_(log_std),
       settings_(settings),
-      batch_(sizes_of_chain(layers_, log_std), samples) {
+      batch_(policy_sizes(layers_, log_std), samples) {
   check_settings(settings);
 }
 

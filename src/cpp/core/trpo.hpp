@@ -7,17 +7,10 @@
 #include <vector>
 
 #include "core/job.hpp"
+#include "core/layers.hpp"
 #include "core/policy_batch.hpp"
 
 namespace admrl {
-
-// One layer, borrowed and written: weight, like torch, (out, in) row-major; bias (out).
-struct PolicyLayer {
-  float* weight;
-  float* bias;
-  int in;
-  int out;
-};
 
 struct TrpoSettings {
   double max_kl = 0.01;

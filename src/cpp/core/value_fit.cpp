@@ -19,17 +19,8 @@ void require(bool ok, const std::string& message) {
 }
 
 void check_layers(std::span<const TrainedLayer> layers) {
-  require(!layers.empty(), "layers: expected at least one");
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    const std::string name = "layers[" + std::to_string(i) + "]: ";
-    require(layers[i].in >= 1 && layers[i].out >= 1, name + "expected positive sizes");
-    if (i == 0) continue;
-    require(layers[i].in == layers[i - 1].out,
-            name + "expected " + std::to_string(layers[i - 1].out) +
-                " inputs (the outputs of the layer before), got " + std::to_string(layers[i].in));
-  }
-  require(layers.back().out == 1,
-          "layers: expected one output, got " + std::to_string(layers.back().out));
+  const int outputs = sizes_of_chain(layers).back();
+  require(outputs == 1, "layers: expected one output, got " + std::to_string(outputs));
 }
 
 void check_data(const ValueData& data, int in_dim) {

@@ -7,6 +7,7 @@
 
 #include "core/adam.hpp"
 #include "core/job.hpp"
+#include "core/layers.hpp"
 
 namespace admrl {
 

@@ -24,7 +24,7 @@ void require_finite(std::span<const float> values, const std::string& name) {
 
 void check(std::span<const MlpLayer> layers, std::span<const float> low,
            std::span<const float> high) {
-  check_layers(layers);
+  sizes_of_chain(layers);
   const int obs_dim = layers.back().out;
   if (layers.front().in <= obs_dim) {
     throw InvalidInput("model: expected more inputs (D + A) than outputs (D), got " +

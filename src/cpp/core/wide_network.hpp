@@ -8,6 +8,7 @@
 
 #include "core/adam.hpp"
 #include "core/aligned.hpp"
+#include "core/layers.hpp"
 #include "core/pair_copies.hpp"
 #include "core/precision.hpp"
 #include "core/thread_pool.hpp"

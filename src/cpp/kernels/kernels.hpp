@@ -49,6 +49,8 @@ struct ProductOf {
 using Product = ProductOf<float>;
 using PairProduct = ProductOf<unsigned>;
 
+inline constexpr int kWidestPanel = 64;  // of any instruction set
+
 struct Kernels {
   const char* isa;  // "generic", "x86-64-v2", ...
   int width;        // layer widths are padded to a multiple of this
