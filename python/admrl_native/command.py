@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 _INTERRUPTED, _TERMINATED, _USAGE = 130, 143, 2
 
 
-class _Terminated(KeyboardInterrupt):
-    """SIGTERM came: end as after Ctrl-C."""
-
-
 def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...] = ()) -> int:
     """Runs a command; returns its exit status, or 2 (usage), 130 (Ctrl-C) or 143 (SIGTERM).
 
@@ -33,18 +29,19 @@ def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...]
         positional: arguments that are not flags, for the messages of errors.
     """
     go_on: list[str] = []
+    received: list[int] = []
     try:
-        with _interruptible():
+        with _interruptible(received):
             return body(go_on)
     except SettingError as error:
         label = error.name.upper() if error.name in positional else flag(error.name)
         named = f"{label}: " if error.name else ""
         print(f"admrl {name}: error: {named}{_in_one_line(error.problem)}", file=sys.stderr)
         return _USAGE
-    except KeyboardInterrupt as interrupt:
+    except KeyboardInterrupt:
         how = f"; go on with: {go_on[0]}" if go_on else ""
         print(f"interrupted{how}", file=sys.stderr, flush=True)
-        return _TERMINATED if isinstance(interrupt, _Terminated) else _INTERRUPTED
+        return _TERMINATED if signal.SIGTERM in received else _INTERRUPTED
 
 
 class Parser(argparse.ArgumentParser):
@@ -93,6 +90,26 @@ class Parser(argparse.ArgumentParser):
             )
 
 
+def add_executor(group: Any) -> None:
+    """The flags that say who does the jobs of a command.
+
+    Args:
+        group: of arguments.
+    """
+    from .runs.executor import EXECUTORS
+
+    group.add_argument(
+        "--executor",
+        metavar="NAME",
+        help=f"{', '.join(EXECUTORS)}: processes on this machine, or Ray (default: local)",
+    )
+    group.add_argument(
+        "--ray-address",
+        metavar="ADDRESS",
+        help="of a running Ray cluster: auto or HOST:PORT (default: Ray is started here)",
+    )
+
+
 def integer(text: str) -> int:
     """A whole number of the command line."""
     try:
@@ -133,19 +150,25 @@ def _in_one_line(text: str) -> str:
 
 
 @contextlib.contextmanager
-def _interruptible() -> Iterator[None]:
-    """SIGINT and SIGTERM raise in the main thread, even where a shell script had SIGINT ignored."""
+def _interruptible(received: list[int]) -> Iterator[None]:
+    """SIGINT and SIGTERM raise in the main thread, even where a shell script had SIGINT ignored.
+
+    Args:
+        received: gets the numbers of signals that come. The exception does not tell: libraries that
+            wait in C++ replace it by their own.
+    """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: _terminate}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+
+    def interrupt(number: int, frame: types.FrameType | None) -> None:
+        received.append(number)
+        raise KeyboardInterrupt
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, interrupt) for number in signals}
     try:
         yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _terminate(signal_number: int, frame: types.FrameType | None) -> None:
-    raise _Terminated

@@ -13,8 +13,9 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any
 
-# Does one job; calls its second argument whenever a step of the job is done.
-Work = Callable[[Any, Callable[[], None]], Any]
+# Does one job; calls its second argument, with or without a report, whenever a step of the job is
+# done.
+Work = Callable[[Any, Callable[..., None]], Any]
 
 
 class Workers:
@@ -52,18 +53,22 @@ class Workers:
     def run(
         self,
         jobs: Iterable[Any],
-        on_step: Callable[[], None],
+        on_step: Callable[..., None],
         on_result: Callable[[Any, Any, float], None],
+        on_failure: Callable[[Any, str], None] | None = None,
     ) -> None:
         """Does every job; with one worker in the order given.
 
         Args:
             jobs: what to do.
-            on_step: called in this process after every step of a job.
+            on_step: called in this process after every step of a job, with the step's report.
             on_result: called in this process with a job, its result, and the seconds it took.
+            on_failure: called in this process with a job that raised or whose process died, and the
+                reason, which may have many lines; the other jobs go on. None: that ends the work.
 
         Raises:
-            RuntimeError: a job failed in another process, or that process died.
+            RuntimeError: a job failed in another process, or that process died, and nobody asked
+                for failures; or `make` failed.
         """
         waiting = collections.deque(jobs)
         if not waiting:
@@ -72,8 +77,14 @@ class Workers:
             self._work = self._work or self._make(*self._arguments)
             for job in waiting:
                 began = time.perf_counter()
-                result = self._work(job, on_step)
-                on_result(job, result, time.perf_counter() - began)
+                try:
+                    result = self._work(job, on_step)
+                except Exception:
+                    if on_failure is None:
+                        raise
+                    on_failure(job, traceback.format_exc())
+                else:
+                    on_result(job, result, time.perf_counter() - began)
             return
         self._start(min(self._number, len(waiting)) - len(self._processes))
         busy = {}
@@ -84,16 +95,24 @@ class Workers:
             for ready in multiprocessing.connection.wait(list(busy)):
                 assert isinstance(ready, multiprocessing.connection.Connection)
                 kind, value = self._receive(ready)
-                if kind == "error":
-                    raise RuntimeError(f"a worker failed:\n{value}")
                 if kind == "step":
-                    on_step()
+                    on_step(*value)
                     continue
+                if kind == "unmade" or (kind != "done" and on_failure is None):
+                    raise RuntimeError(value)
                 job = busy.pop(ready)
+                if kind == "dead":
+                    self._forget(ready)
+                    if waiting:
+                        self._start(1)
+                        ready = self._connections[-1]
                 if waiting:  # before the result is dealt with: the worker need not wait for that
                     busy[ready] = waiting.popleft()
                     ready.send(busy[ready])
-                on_result(job, *value)
+                if kind == "done":
+                    on_result(job, *value)
+                elif on_failure is not None:
+                    on_failure(job, value)
 
     def _start(self, number: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -121,10 +140,15 @@ class Workers:
         except (EOFError, ConnectionError):
             process = self._processes[self._connections.index(connection)]
             process.join()
-            raise RuntimeError(
+            return "dead", (
                 f"a worker process died with exit code {process.exitcode}; was there enough memory?"
-            ) from None
+            )
         return kind, value
+
+    def _forget(self, connection: multiprocessing.connection.Connection) -> None:
+        index = self._connections.index(connection)
+        self._connections.pop(index).close()
+        self._processes.pop(index)
 
 
 def _serve(
@@ -137,13 +161,23 @@ def _serve(
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
-        work = make(*arguments)
+        try:
+            work = make(*arguments)
+        except Exception:
+            connection.send(("unmade", failed()))
+            return
         while True:
             job = connection.recv()
             began = time.perf_counter()
-            result = work(job, lambda: connection.send(("step", None)))
-            connection.send(("done", (result, time.perf_counter() - began)))
+            try:
+                result = work(job, lambda *report: connection.send(("step", report)))
+                connection.send(("done", (result, time.perf_counter() - began)))
+            except Exception:
+                connection.send(("error", failed()))
     except (EOFError, ConnectionError):  # the parent is gone
         pass
-    except Exception:
-        connection.send(("error", traceback.format_exc()))
+
+
+def failed() -> str:
+    """What a worker says of the exception that is being handled."""
+    return f"a worker failed:\n{traceback.format_exc()}"
