@@ -20,6 +20,7 @@ from .runs.config import (
     make_config,
 )
 from .runs.data import DataShards
+from .runs.executor import make_executor
 from .runs.gradient_check import GROUP, GradientCheckPlan, inside, last_visited_task, run_check
 from .runs.job_progress import SilentJobs, make_job_progress
 from .runs.metrics import read_metrics
@@ -358,6 +359,8 @@ def check_task_gradient(
     episodes: int = _CHECK.episodes,
     seed: int | None = None,
     workers: int = 1,
+    executor: str = "local",
+    ray_address: str | None = None,
     device: str | None = None,
     out: str | pathlib.Path | None = None,
     progress: bool = True,
@@ -382,6 +385,8 @@ def check_task_gradient(
         seed: of every random number; None: the run's.
         workers: processes; the results do not depend on it. More than one needs a main module
             that can be imported, as multiprocessing has it.
+        executor: "local" or "ray": processes here, or actors of a Ray cluster, with a thread each.
+        ray_address: of a running Ray cluster, "auto" or "host:port"; None: one is started here.
         device: None: the run's, as it was loaded or started.
         out: the file that keeps finished jobs, with which the same call goes on where it stopped,
             also with more repeats; None: gradient_check.jsonl in the run's folder.
@@ -408,7 +413,10 @@ def check_task_gradient(
     if isinstance(run, Run) and device is None:
         device = run.config.device
     folder, config = open_to_resume(
-        path, threads=max(1, available_cpus() // workers), device=device, name="run"
+        path,
+        threads=1 if executor == "ray" else max(1, available_cpus() // workers),
+        device=device,
+        name="run",
     )
     config = dataclasses.replace(
         config,
@@ -431,9 +439,13 @@ def check_task_gradient(
     return run_check(
         plan,
         folder.path / "gradient_check.jsonl" if out is None else pathlib.Path(out),
-        _check_worker,
-        (plan, folder),
-        workers,
+        make_executor(
+            executor,
+            _check_worker,
+            (plan, folders.RunFolder(folder.path.resolve())),
+            workers,
+            ray_address,
+        ),
         make_job_progress() if progress else SilentJobs(),
     )
 

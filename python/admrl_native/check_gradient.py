@@ -75,6 +75,7 @@ def _parser() -> command.Parser:
         metavar="N",
         help="processes; the results do not depend on it (default: the CPUs available)",
     )
+    command.add_executor(check)
     check.add_argument(
         "--device", metavar="NAME", help=f"{', '.join(DEVICES)} (default: as the run was started)"
     )

@@ -6,19 +6,19 @@ import dataclasses
 import hashlib
 import json
 import pathlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..algorithms.settings import GradientCheckSettings
 from ..families.declaration import Family
 from ..settings import SettingError
 from .config import Config
+from .executor import Executor
 from .job_log import JobLog
 from .job_progress import JobProgress
 from .metrics import read_metrics
 from .options import options
 from .progress import number, psi_text
-from .workers import Work, Workers
 
 if TYPE_CHECKING:
     from ..algorithms.gradient_check import GradientCheck, Job
@@ -87,9 +87,7 @@ def inside(family: Family, psi: Sequence[float], margin: float) -> tuple[float, 
 def run_check(
     plan: GradientCheckPlan,
     path: pathlib.Path,
-    make: Callable[..., Work],
-    arguments: tuple[Any, ...],
-    workers: int,
+    executor: Executor,
     progress: JobProgress,
 ) -> GradientCheck:
     """Does the jobs that a file does not have yet, and combines all.
@@ -97,9 +95,7 @@ def run_check(
     Args:
         plan: what to compute.
         path: the file.
-        make: with `arguments` makes what does a job; see `Workers`.
-        arguments: of `make`.
-        workers: processes.
+        executor: does a `Job`.
         progress: is told.
 
     Raises:
@@ -133,11 +129,11 @@ def run_check(
         steps=checks.steps_of_job(plan.config.training.schedule),
     )
     try:
-        with Workers(make, arguments, workers) as pool:
+        with executor:
 
             def do(jobs: list[Job]) -> None:
                 missing = [job for job in jobs if job.key not in finished]
-                pool.run(missing, progress.step, after)
+                executor.run(missing, progress.step, after)
 
             if settings.along == "gradient":
                 do(centres)  # before anything else: the pilot says where to look
