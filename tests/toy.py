@@ -38,6 +38,27 @@ SETTINGS = TrainingSettings(
     task_gradient=TaskGradientSettings(virtual_samples=120, real_samples=80, max_iterations=10),
 )
 
+# As small, by option name: for runs from a command line.
+OPTIONS: dict[str, Any] = {
+    "n_tasks": 3,
+    "n_zeroshot": 1,
+    "n_slbo": 1,
+    "n_slbo_first": 2,
+    "n_inner": 1,
+    "n_model": 5,
+    "n_policy": 2,
+    "n_trpo": 120,
+    "n_virtual_envs": 6,
+    "n_collect": 80,
+    "n_validation": 40,
+    "num_envs": 4,
+    "horizon": 20,
+    "dynamics_hidden": (16, 16),
+    "gradient_virtual_samples": 120,
+    "gradient_real_samples": 80,
+    "evaluation_episodes": 3,
+}
+
 
 class Memory:
     """An observer that keeps everything; `stop_after` checkpoints it raises KeyboardInterrupt."""
@@ -94,3 +115,12 @@ def make_trainer(
         device="cpu",
         observer=observer,
     )
+
+
+def flags(**changes: Any) -> list[str]:
+    """`OPTIONS` as a command line has them, with some values changed."""
+    words = []
+    for name, value in {**OPTIONS, **changes}.items():
+        values = value if isinstance(value, tuple) else (value,)
+        words += ["--" + name.replace("_", "-"), *map(str, values)]
+    return words

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 _COMMANDS = {
     "train": "train one run: AdMRL or a baseline",
+    "sweep": "train and evaluate many runs, on several processes or machines",
     "check-gradient": "compare the task gradient of a run with finite differences",
 }
 

@@ -7,30 +7,11 @@ import pytest
 
 import admrl_native as admrl
 from admrl_native.runs.recorder import Recorder
-
-TOY = {
-    "n_tasks": 3,
-    "n_zeroshot": 1,
-    "n_slbo": 1,
-    "n_slbo_first": 2,
-    "n_inner": 1,
-    "n_model": 5,
-    "n_policy": 2,
-    "n_trpo": 120,
-    "n_virtual_envs": 6,
-    "n_collect": 80,
-    "n_validation": 40,
-    "num_envs": 4,
-    "horizon": 20,
-    "dynamics_hidden": (16, 16),
-    "gradient_virtual_samples": 120,
-    "gradient_real_samples": 80,
-    "evaluation_episodes": 3,
-}
+from toy import OPTIONS
 
 
 def train(out: pathlib.Path) -> None:
-    admrl.train("Hopper2D", out=out, threads=1, progress=False, **TOY)
+    admrl.train("Hopper2D", out=out, threads=1, progress=False, **OPTIONS)
 
 
 def contents(out: pathlib.Path) -> dict[str, object]:

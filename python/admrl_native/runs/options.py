@@ -45,6 +45,30 @@ class Option:
         """The option's value in some settings."""
         return getattr(getattr(training, self.group), self.field)
 
+    def parse(self, text: str) -> Any:
+        """The value that a text stands for; commas separate the elements of a tuple.
+
+        Raises:
+            SettingError: not of the option's type; whether it is in range, `override` says.
+        """
+        if self.many:
+            return tuple(self._parse_item(part) for part in text.split(","))
+        return self._parse_item(text)
+
+    def _parse_item(self, text: str) -> Any:
+        if text in self.words:
+            return text
+        if self.item is bool:
+            if text not in ("true", "false"):
+                raise SettingError(self.name, f"expected true or false, got {text!r}")
+            return text == "true"
+        try:
+            return self.item(text)
+        except ValueError:
+            kind = {int: "a whole number", float: "a number"}[self.item]
+            words = "".join(f" or {word}" for word in self.words)
+            raise SettingError(self.name, f"expected {kind}{words}, got {text!r}") from None
+
 
 @functools.cache
 def options() -> Mapping[str, Option]:

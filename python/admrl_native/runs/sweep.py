@@ -1,0 +1,203 @@
+"""A sweep: families × methods × options × seeds, each cell of the table a run."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import pathlib
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any
+
+from ..settings import SettingError
+from .config import Config, make_config
+from .executor import Executor
+from .options import options
+from .sweep_folder import error_file
+from .sweep_progress import SweepProgress
+from .time_left import in_words
+
+# What the sweep calls the values of which a run has one.
+_PLURAL = {"family": "families", "method": "methods", "seed": "seeds"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """How each run is evaluated.
+
+    Attributes:
+        grids: the test sets, by name.
+        real_samples: the n of A_n.
+    """
+
+    grids: tuple[str, ...]
+    real_samples: tuple[int, ...] = (0,)
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One run of a sweep.
+
+    Attributes:
+        name: of its folder.
+        config: of the run.
+        varied: the options that differ between runs, by name.
+    """
+
+    name: str
+    config: Config
+    varied: Mapping[str, Any]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+@dataclasses.dataclass(frozen=True)
+class Sweep:
+    """What is asked for.
+
+    Attributes:
+        families: names of built-in families.
+        methods: as in `Config`.
+        seeds: as in `Config`.
+        preset: of every run.
+        vary: option name to the values that it takes.
+        settings: option name to value, the same for every run.
+        threads: of each run.
+        device: of each run.
+        evaluation: None: the runs are only trained.
+    """
+
+    families: tuple[str, ...]
+    methods: tuple[str, ...]
+    seeds: tuple[int, ...]
+    preset: str = "quick"
+    vary: Mapping[str, tuple[Any, ...]] = dataclasses.field(default_factory=dict)
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    threads: int = 1
+    device: str = "auto"
+    evaluation: Evaluation | None = None
+
+    def cells(self) -> list[Cell]:
+        """Every run, validated.
+
+        Raises:
+            SettingError: naming the value, what was expected and what came.
+        """
+        for name in (*_PLURAL.values(), *self.vary):
+            values = self.vary[name] if name in self.vary else getattr(self, name)
+            _check_distinct(name, values)
+        for name in self.vary:
+            if name in self.settings:
+                raise SettingError(name, "expected it once, got it as varied and as fixed")
+        choices = [[(name, value) for value in values] for name, values in self.vary.items()]
+        table = itertools.product(
+            self.families, self.methods, itertools.product(*choices), self.seeds
+        )
+        return [self._cell(f, m, dict(varied), seed) for f, m, varied, seed in table]
+
+    def _cell(self, family: str, method: str, varied: Mapping[str, Any], seed: int) -> Cell:
+        try:
+            config = make_config(
+                family,
+                method=method,
+                preset_name=self.preset,
+                seed=seed,
+                threads=self.threads,
+                device=self.device,
+                overrides={**self.settings, **varied},
+            )
+        except SettingError as error:
+            raise SettingError(_PLURAL.get(error.name, error.name), error.problem) from None
+        if self.evaluation is not None:
+            _check_real_samples(self.evaluation.real_samples, config)
+        parts = [f"{name}={value_text(value)}" for name, value in varied.items()]
+        return Cell("-".join([family, method, *parts, f"seed{seed}"]), config, varied)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only."""
+        return dataclasses.asdict(self)
+
+
+def parse_vary(words: Sequence[Sequence[str]]) -> dict[str, tuple[Any, ...]]:
+    """Option name to values, from texts: each a name and its values.
+
+    Raises:
+        SettingError: no such option, one twice, one without values, or a value of another type.
+    """
+    vary: dict[str, tuple[Any, ...]] = {}
+    for first, *texts in words:
+        name = first.replace("-", "_")
+        option = options().get(name)
+        if option is None:
+            problem = f"expected the name of a setting, such as step_size, got {first!r}"
+            raise SettingError("vary", problem)
+        if name in vary:
+            raise SettingError("vary", f"expected {name} once, got it twice")
+        if not texts:
+            raise SettingError("vary", f"expected values behind {name}, got none")
+        vary[name] = tuple(option.parse(text) for text in texts)
+    return vary
+
+
+def value_text(value: Any) -> str:
+    """A value in the name of a folder: "2" of 2.0, "256,256" of a tuple."""
+    if isinstance(value, tuple):
+        return ",".join(map(value_text, value))
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value).removesuffix(".0")
+
+
+def run_sweep(
+    cells: Sequence[Cell],
+    finished: Collection[str],
+    out: pathlib.Path,
+    executor: Executor,
+    progress: SweepProgress,
+) -> dict[str, str]:
+    """Does the runs that are not finished, and shows them all.
+
+    Args:
+        cells: all runs.
+        finished: names of those with which nothing is left to do.
+        out: the sweep's folder, which gets a file about every run that fails.
+        executor: does a cell; its steps report the cell's name, the state in words and the seconds
+            left, or None.
+        progress: is told.
+
+    Returns:
+        The name of each run that failed, and the last line of why.
+    """
+    failures: dict[str, str] = {}
+
+    def on_result(cell: Cell, _: Any, seconds: float) -> None:
+        error_file(out, cell.name).unlink(missing_ok=True)
+        progress.end(cell.name, f"done in {in_words(seconds)}")
+
+    def on_failure(cell: Cell, text: str) -> None:
+        error_file(out, cell.name).write_text(text)
+        failures[cell.name] = text.strip().splitlines()[-1]
+        progress.end(cell.name, f"failed: {failures[cell.name]}")
+
+    progress.start(cells, finished)
+    try:
+        missing = [cell for cell in cells if cell.name not in finished]
+        executor.run(missing, progress.update, on_result, on_failure)
+    finally:
+        progress.stop()
+    return failures
+
+
+def _check_distinct(name: str, values: Sequence[Any]) -> None:
+    if not values:
+        raise SettingError(name, "expected at least one value, got none")
+    for i, value in enumerate(values):
+        if value in values[:i]:
+            raise SettingError(name, f"expected {value_text(value)} once, got it twice")
+
+
+def _check_real_samples(real_samples: Sequence[int], config: Config) -> None:
+    step = config.training.schedule.n_adapt
+    for n in real_samples:
+        if n < 0 or n % step:
+            raise SettingError("real_samples", f"expected a multiple of n_adapt ({step}), got {n}")

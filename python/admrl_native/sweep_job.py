@@ -1,0 +1,60 @@
+"""What a worker of a sweep does: it trains a run, or goes on with it, and evaluates it."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable
+
+from . import api
+from .runs import sweep_folder
+from .runs.sweep import Cell, Evaluation
+from .runs.sweep_progress import ReportedProgress
+from .runs.workers import Work
+
+Report = Callable[[str, float | None], None]
+
+
+def make_worker(out: pathlib.Path, evaluation: Evaluation | None) -> Work:
+    """What does a cell of a sweep.
+
+    Args:
+        out: the sweep's folder, an absolute path.
+        evaluation: None: runs are only trained.
+    """
+
+    def work(cell: Cell, after_step: Callable[..., None]) -> None:
+        def report(state: str, seconds_left: float | None) -> None:
+            after_step(cell.name, state, seconds_left)
+
+        with sweep_folder.alone(out, cell.name):
+            _train(cell, out / cell.name, report)
+            if evaluation is not None:
+                _evaluate(cell, out / cell.name, evaluation, report)
+
+    return work
+
+
+def _train(cell: Cell, path: pathlib.Path, report: Report) -> None:
+    from .runs.summary import write_summary
+
+    trained = sweep_folder.is_trained(path, cell.config)
+    folder = sweep_folder.begin(path, cell.config)
+    if not trained:
+        api.carry_on(folder, cell.config, ReportedProgress(cell.config, report))
+    if not folder.picture.exists():
+        write_summary(path)
+
+
+def _evaluate(cell: Cell, path: pathlib.Path, evaluation: Evaluation, report: Report) -> None:
+    from .api import evaluate_run  # type: ignore[attr-defined, unused-ignore]
+
+    for grid in evaluation.grids:
+        report(f"evaluating {grid}", None)
+        evaluate_run(
+            path,
+            grid,
+            real_samples=evaluation.real_samples,
+            threads=cell.config.threads,
+            device=cell.config.device,
+            progress=False,
+        )
