@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from ._core import SimulationError, SolverError, build_info
     from .algorithms.gradient_check import GradientCheck
     from .api import Run, check_task_gradient, resume, train
+    from .evaluating import evaluate_run
     from .families.catalogue import FAMILIES, make_family
     from .families.declaration import Family
     from .krylov import LanczosResult, SolveResult, lanczos, solve_symmetric
@@ -36,6 +37,7 @@ _PUBLIC = {
     "SolverError": ("._native", "_core.SolverError"),
     "build_info": ("._native", "_core.build_info"),
     "check_task_gradient": (".api", "check_task_gradient"),
+    "evaluate_run": (".evaluating", "evaluate_run"),
     "lanczos": (".krylov", "lanczos"),
     "make_family": (".families.catalogue", "make_family"),
     "resume": (".api", "resume"),
@@ -55,6 +57,7 @@ __all__ = [
     "__version__",
     "build_info",
     "check_task_gradient",
+    "evaluate_run",
     "lanczos",
     "make_family",
     "resume",

@@ -127,7 +127,7 @@ def open_to_resume(
     path: pathlib.Path, *, threads: int | None, device: str | None, name: str = "resume"
 ) -> tuple[folders.RunFolder, Config]:
     """A run folder and its configuration, with what may differ between two processes replaced."""
-    folder, config = folders.open_folder(path, name=name)
+    folder, config = folders.open_folder(path.resolve(), name=name)
     changes = {"threads": threads, "device": device}
     config = dataclasses.replace(config, **{k: v for k, v in changes.items() if v is not None})  # type: ignore[arg-type]
     resolve_device(config.device)
@@ -315,11 +315,16 @@ class Run:
         """The learner at the newest checkpoint, made once."""
         if self._trainer is None:
             folder = folders.RunFolder(self.path)
-            self._trainer = _learner_at(self.config, folder, _newest(folder))
+            self._trainer = learner_at(self.config, folder, newest_checkpoint(folder))
         return self._trainer
 
 
-def _newest(folder: folders.RunFolder) -> checkpoints.Checkpoint:
+def newest_checkpoint(folder: folders.RunFolder) -> checkpoints.Checkpoint:
+    """The newest checkpoint of a run.
+
+    Raises:
+        SettingError: there is none yet, or it is damaged.
+    """
     try:
         newest = checkpoints.load_newest(folder.checkpoints)
     except ValueError as error:
@@ -329,7 +334,7 @@ def _newest(folder: folders.RunFolder) -> checkpoints.Checkpoint:
     return newest
 
 
-def _learner_at(
+def learner_at(
     config: Config, folder: folders.RunFolder, checkpoint: checkpoints.Checkpoint
 ) -> MetaTrainer:
     """The learner as it was at a checkpoint; nothing in the folder is changed."""
@@ -402,16 +407,10 @@ def check_task_gradient(
         gradient, each as long as a training task but for its first policy.
     """
     settings = GradientCheckSettings(epsilon, repeats, along, episodes)
-    if not isinstance(workers, int) or workers < 1:
-        raise SettingError("workers", f"expected at least 1, got {workers!r}")
-    if seed is not None and seed < 0:
-        raise SettingError("seed", f"expected at least 0, got {seed}")
+    path, device = check_start(run, workers, seed, device)
     for name in overrides:
         if name not in options() or options()[name].group != GROUP:
             raise SettingError(name, "expected an option of the task gradient")
-    path = run.path if isinstance(run, Run) else pathlib.Path(run)
-    if isinstance(run, Run) and device is None:
-        device = run.config.device
     folder, config = open_to_resume(
         path,
         threads=1 if executor == "ray" else max(1, available_cpus() // workers),
@@ -424,7 +423,7 @@ def check_task_gradient(
         device=resolve_device(config.device),
     )
     check_gradient_samples(config.training)
-    checkpoint = _newest(folder)
+    checkpoint = newest_checkpoint(folder)
     if psi is None:
         task = inside(config.family, last_visited_task(folder, checkpoint), epsilon)
     else:
@@ -442,12 +441,25 @@ def check_task_gradient(
         make_executor(
             executor,
             _check_worker,
-            (plan, folders.RunFolder(folder.path.resolve())),
+            (plan, folder),
             workers,
             ray_address,
         ),
         make_job_progress() if progress else SilentJobs(),
     )
+
+
+def check_start(
+    run: Run | str | pathlib.Path, workers: int, seed: int | None, device: str | None
+) -> tuple[pathlib.Path, str | None]:
+    """The folder and the device of a run that is to be worked on, once the rest is in order."""
+    if not isinstance(workers, int) or workers < 1:
+        raise SettingError("workers", f"expected at least 1, got {workers!r}")
+    if seed is not None and seed < 0:
+        raise SettingError("seed", f"expected at least 0, got {seed}")
+    if isinstance(run, Run):
+        return run.path, run.config.device if device is None else device
+    return pathlib.Path(run), device
 
 
 def _check_worker(
@@ -456,9 +468,7 @@ def _check_worker(
     """What does a job of a check in a process of its own."""
     from .algorithms.gradient_check import run_job
 
-    learner = _learner_at(
-        plan.config, folder, checkpoints.load(folder.checkpoints, plan.checkpoint)
-    )
+    learner = learner_at(plan.config, folder, checkpoints.load(folder.checkpoints, plan.checkpoint))
 
     def work(job: Job, after_step: Callable[[], None]) -> dict[str, Any]:
         return run_job(

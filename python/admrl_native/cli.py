@@ -8,8 +8,10 @@ from collections.abc import Sequence
 
 _COMMANDS = {
     "train": "train one run: AdMRL or a baseline",
+    "evaluate": "adapt a run to test tasks and measure the gap to the best known return",
     "sweep": "train and evaluate many runs, on several processes or machines",
     "check-gradient": "compare the task gradient of a run with finite differences",
+    "report": "compare runs on one page: worst cases, figures, films",
 }
 
 

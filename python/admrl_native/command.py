@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from .settings import SettingError
 
 if TYPE_CHECKING:
+    from .evaluation.settings import OracleSettings
     from .runs.options import Option
 
 _INTERRUPTED, _TERMINATED, _USAGE = 130, 143, 2
+_ORACLE = "oracle_"  # before the names of its options
 
 
 def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...] = ()) -> int:
@@ -108,6 +110,47 @@ def add_executor(group: Any) -> None:
         metavar="ADDRESS",
         help="of a running Ray cluster: auto or HOST:PORT (default: Ray is started here)",
     )
+
+
+def add_oracle(parser: Parser) -> None:
+    """The flags of the learner that stands for A*; `take_oracle` reads them."""
+    from .evaluation.settings import OracleSettings
+    from .runs.options import options_of
+
+    defaults = OracleSettings()
+    parser.add_settings(
+        options_of(OracleSettings, "oracle", _ORACLE),
+        lambda option: (
+            f"(default: {shown(getattr(defaults, option.field))} {option.unit}".rstrip() + ")"
+        ),
+    )
+    parser.add_argument(
+        "--no-oracle",
+        dest="oracle",
+        action="store_false",
+        help="no learner for each task: gaps to the run's own best policies, no model errors",
+    )
+
+
+def take_oracle(given: dict[str, Any]) -> OracleSettings | None:
+    """What `add_oracle`'s flags ask for, taken out of the options that are given.
+
+    Raises:
+        SettingError: a value that cannot be taken, or one beside --no-oracle.
+    """
+    from .evaluation.settings import OracleSettings
+
+    wanted = given.pop("oracle", True)
+    names = [name for name in given if name.startswith(_ORACLE) and name != "oracle_cache"]
+    changes = {name.removeprefix(_ORACLE): given.pop(name) for name in names}
+    if not wanted:
+        if changes:
+            raise SettingError("oracle", "expected no settings of the oracle beside --no-oracle")
+        return None
+    try:
+        return OracleSettings(**changes)
+    except SettingError as error:
+        raise SettingError(_ORACLE + error.name, error.problem) from None
 
 
 def integer(text: str) -> int:

@@ -15,8 +15,6 @@ from .settings import SettingError
 if TYPE_CHECKING:
     from .runs.sweep import Cell, Sweep
 
-_GRIDS = ("grid", "ood")
-
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Runs the command.
@@ -70,9 +68,15 @@ def _read_sweep(given: dict[str, Any]) -> Sweep:
     from .runs.config import DEFAULT_FAMILY
     from .runs.sweep import Evaluation, Sweep, parse_vary
 
-    grids, real_samples = given.pop("evaluate", None), given.pop("real_samples", None)
-    if grids is None and real_samples is not None:
-        raise SettingError("real_samples", "expected none without --evaluate")
+    of_evaluation = ("real_samples", "episodes", "oracle")
+    grids = given.pop("evaluate", None)
+    for name in given:
+        if grids is None and (name in of_evaluation or name.startswith("oracle_")):
+            raise SettingError(name, "expected none without --evaluate")
+    oracle = command.take_oracle(given)
+    asked = {k: given.pop(k) for k in ("real_samples", "episodes") if k in given}
+    if "real_samples" in asked:
+        asked["real_samples"] = tuple(asked["real_samples"])
     return Sweep(
         families=tuple(given.pop("families", (DEFAULT_FAMILY,))),
         methods=tuple(given.pop("methods", ("admrl",))),
@@ -80,7 +84,7 @@ def _read_sweep(given: dict[str, Any]) -> Sweep:
         preset=given.pop("preset", "quick"),
         threads=given.pop("threads", 1),
         device=given.pop("device", "auto"),
-        evaluation=None if grids is None else Evaluation(tuple(grids), tuple(real_samples or (0,))),
+        evaluation=None if grids is None else Evaluation(tuple(grids), oracle=oracle, **asked),
         vary=parse_vary(given.pop("vary", [])),
         settings=given,
     )
@@ -119,6 +123,7 @@ def _print_end(out: pathlib.Path, runs: int, failures: dict[str, str]) -> None:
 
 def _parser() -> command.Parser:
     from .algorithms.settings import METHODS
+    from .evaluation.grids import GRIDS
     from .families.catalogue import FAMILIES
     from .runs.config import DEFAULT_FAMILY, DEVICES
     from .runs.options import options
@@ -181,9 +186,9 @@ def _parser() -> command.Parser:
     evaluation.add_argument(
         "--evaluate",
         nargs="+",
-        choices=_GRIDS,
+        choices=GRIDS,
         metavar="GRID",
-        help=f"test sets on which each trained run is evaluated: {', '.join(_GRIDS)} "
+        help=f"test sets on which each trained run is evaluated: {', '.join(GRIDS)} "
         "(default: none)",
     )
     evaluation.add_argument(
@@ -193,6 +198,14 @@ def _parser() -> command.Parser:
         metavar="N",
         help="real samples of adaptation, multiples of --n-adapt (default: 0)",
     )
+    evaluation.add_argument(
+        "--episodes",
+        type=integer,
+        metavar="N",
+        help="real episodes of each policy, twice: to select the worst task by, and fresh ones "
+        "(default: 50)",
+    )
+    command.add_oracle(parser)
     parser.add_settings(options().values(), lambda _: "(default: the preset's)")
     return parser
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pathlib
 from collections.abc import Callable
 
-from . import api
+from . import api, evaluating
 from .runs import sweep_folder
 from .runs.sweep import Cell, Evaluation
 from .runs.sweep_progress import ReportedProgress
@@ -46,14 +46,14 @@ def _train(cell: Cell, path: pathlib.Path, report: Report) -> None:
 
 
 def _evaluate(cell: Cell, path: pathlib.Path, evaluation: Evaluation, report: Report) -> None:
-    from .api import evaluate_run  # type: ignore[attr-defined, unused-ignore]
-
     for grid in evaluation.grids:
         report(f"evaluating {grid}", None)
-        evaluate_run(
+        evaluating.evaluate_run(
             path,
             grid,
             real_samples=evaluation.real_samples,
+            episodes=evaluation.episodes,
+            oracle=evaluation.oracle,
             threads=cell.config.threads,
             device=cell.config.device,
             progress=False,

@@ -100,7 +100,7 @@ def _parser() -> command.Parser:
     run.add_argument(
         "--preset",
         metavar="NAME",
-        help=f"{', '.join(PRESETS)}: seconds; about five minutes on 2 cores; "
+        help=f"{', '.join(PRESETS)}: minutes; about a quarter of an hour on 2 cores; "
         "every value as published (default: quick)",
     )
     run.add_argument(

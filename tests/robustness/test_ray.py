@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import pathlib
+import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +20,7 @@ import pytest
 
 import admrl_native as admrl
 from admrl_native import cli
+from admrl_native.evaluation.settings import OracleSettings
 from admrl_native.runs.executor import Executor, make_executor
 from admrl_native.settings import SettingError
 from jobs import Log, attempts, make_nothing, make_squares
@@ -178,6 +180,45 @@ def test_a_check_of_the_gradient(cluster: Any, tmp_path: pathlib.Path) -> None:
             ).to_dict()
         )
     assert str(results[0]) == str(results[1])  # equal also where there is no number
+
+
+def test_an_evaluation_with_a_lost_node_is_that_of_the_local_executor(
+    cluster: Any, node: Any, tmp_path: pathlib.Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    run = admrl.train(
+        "Hopper2D",
+        out=tmp_path / "run",
+        threads=1,
+        progress=False,
+        **{**OPTIONS, "n_tasks": 2, "n_adapt": 40, "n_inner": 30},
+    )
+    on_ray = shutil.copytree(run.path, tmp_path / "on-ray")
+    oracle = OracleSettings(samples=4000, batch=400, episodes=5)
+    psis = [(x, z) for x in (-1.0, 0.0, 1.0) for z in (1.2, 1.6, 2.0)]
+    log = on_ray / "evaluation" / "mine" / "finished.jsonl"
+
+    def lose_node() -> None:
+        while not log.exists() or log.read_text().count("\n") < 1 + len(psis) + 2:
+            time.sleep(0.01)
+        lose(cluster, node)  # two of the further rounds are done, others at work
+
+    def evaluated(path: pathlib.Path, **where: Any) -> dict[str, Any]:
+        result = admrl.evaluate_run(
+            path, "mine", psis=psis, real_samples=(40, 120), episodes=4, oracle=oracle,
+            oracle_cache=path / "oracle", progress=False, **where,
+        )  # fmt: skip
+        values: dict[str, Any] = json.loads(result.read_text())
+        assert values.pop("seconds")["further"] > 0
+        return values
+
+    local = evaluated(run.path)
+    thread = threading.Thread(target=lose_node, daemon=True)
+    thread.start()
+    where = {"executor": "ray", "ray_address": cluster.address, "workers": 2}
+    assert evaluated(on_ray, **where) == local
+    thread.join()
+    assert sum("its worker was lost" in record.message for record in caplog.records) == 1
+    assert len(local["returns"]["120"]["fresh"]) == len(local["model_errors"]) == 9
 
 
 # A sweep

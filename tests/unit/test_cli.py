@@ -142,7 +142,8 @@ def test_admrl_lists_its_commands(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main([]) == 2
     assert cli.main(["fly"]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error == "admrl: error: expected a command (train, sweep, check-gradient), got 'fly'"
+    expected = "train, evaluate, sweep, check-gradient, report"
+    assert error == f"admrl: error: expected a command ({expected}), got 'fly'"
 
 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

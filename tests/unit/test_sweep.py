@@ -20,7 +20,8 @@ import pytest
 from rich.console import Console
 
 import admrl_native as admrl
-from admrl_native import api, cli
+from admrl_native import api, cli, evaluating
+from admrl_native.evaluation.settings import OracleSettings
 from admrl_native.runs import sweep_folder
 from admrl_native.runs.config import make_config
 from admrl_native.runs.sweep import Cell, Evaluation, Sweep, parse_vary, value_text
@@ -103,6 +104,9 @@ def test_values_in_names() -> None:
         ("--ray-address auto", "--ray-address: expected none without the executor ray"),
         ("--executor ray --device cuda", "--device: expected cpu or auto: Ray is not asked for"),
         ("--real-samples 0", "--real-samples: expected none without --evaluate"),
+        ("--oracle-samples 9000", "--oracle-samples: expected none without --evaluate"),
+        ("--no-oracle", "--oracle: expected none without --evaluate"),
+        ("--evaluate grid --oracle-batch 0", "--oracle-batch: expected at least 1, got 0"),
         ("--evaluate sphere", "--evaluate: invalid choice: 'sphere'"),
         ("--evaluate grid --real-samples 100", "--real-samples: expected a multiple of n_adapt ("),
         ("--physics none", "unrecognized arguments: --physics none"),
@@ -325,20 +329,27 @@ def test_trained_runs_are_evaluated(
     def evaluate_run(run: pathlib.Path, grid: str, **options: Any) -> None:
         assert admrl.Run.load(run).metrics()[-1]["event"] == "end"
         assert options == {
-            "real_samples": (0, 4000), "threads": 1, "device": "cpu", "progress": False,
+            "real_samples": (0, 4000), "episodes": 5, "oracle": OracleSettings(samples=9000),
+            "threads": 1, "device": "cpu", "progress": False,
         }  # fmt: skip
         calls.append((run.name, grid))
 
-    monkeypatch.setattr(api, "evaluate_run", evaluate_run, raising=False)
+    monkeypatch.setattr(evaluating, "evaluate_run", evaluate_run)
     assert sweep() == 0
     asked = ("--evaluate", "grid", "ood", "--real-samples", 0, 4000, "--device", "cpu")
+    asked += ("--episodes", 5, "--oracle-samples", 9000)
     for _ in range(2):  # only the evaluation itself knows what is left to do
         calls.clear()
         assert sweep(*asked) == 0
         assert calls == [(name, grid) for name in _NAMES for grid in ("grid", "ood")]
     assert f"{_NAMES[0]}: evaluating ood" in capsys.readouterr().out
     about = json.loads((out / "sweep.json").read_text())
-    assert about["evaluation"] == {"grids": ["grid", "ood"], "real_samples": [0, 4000]}
+    assert about["evaluation"] == {
+        "grids": ["grid", "ood"],
+        "real_samples": [0, 4000],
+        "episodes": 5,
+        "oracle": OracleSettings(samples=9000).to_dict(),
+    }
 
 
 def test_a_run_waits_for_the_worker_that_is_still_at_it(

@@ -87,7 +87,7 @@ def begin(
     Raises:
         ValueError: the model has no data.
     """
-    model, (agent,) = _zero_shot(workshop, model, psi.unsqueeze(0), seed, after_iteration)
+    model, (agent,) = zero_shot(workshop, model, psi.unsqueeze(0), seed, after_iteration)
     return Adaptation(workshop, model, agent, psi, seed, after_iteration)
 
 
@@ -105,18 +105,22 @@ def adapt_zero_shot(
     Raises:
         ValueError: the model has no data.
     """
-    _, agents = _zero_shot(workshop, model, psis, seed, lambda _iteration, _figures: None)
+    _, agents = zero_shot(workshop, model, psis, seed)
     return [AdaptedPolicy(agent.policy, psi, 0) for agent, psi in zip(agents, psis, strict=True)]
 
 
-def _zero_shot(
+def zero_shot(
     workshop: Workshop,
     model: ModelLearner,
     psis: Tensor,
     seed: int,
-    after_iteration: AfterIteration,
+    after_iteration: AfterIteration = lambda _iteration, _figures: None,
 ) -> tuple[ModelLearner, list[Agent]]:
-    """The model as it has become, and an agent for each of the tasks (B, K)."""
+    """As `adapt_zero_shot`, but returns all that an `Adaptation` goes on from.
+
+    Returns:
+        The model as it has become, with its data, and an agent for each of the tasks (B, K).
+    """
     if len(model.replays["train"]) == 0:
         raise ValueError("adapt: expected a trained model, got one without data")
     model = model.copy(with_data=True)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import json
 import math
 import os
 from collections.abc import Mapping, Sequence
@@ -90,6 +92,13 @@ class Config:
             "settings": self.training.to_dict(),
             "family_definition": self.family.to_dict(),
         }
+
+    def digest(self, *, without: str = "") -> str:
+        """Of the family and the settings, one group of them left out: equal if these are equal."""
+        values = self.to_dict()
+        settings = {k: v for k, v in values["settings"].items() if k != without}
+        text = json.dumps([values["family_definition"], settings], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Config:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 import pathlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -57,7 +55,7 @@ class GradientCheckPlan:
                 "method": config.method,
                 "seed": config.seed,
                 "checkpoint": self.checkpoint,
-                "settings": _digest(config),
+                "settings": config.digest(without=GROUP),  # those options are compared one by one
             },
             "options": {
                 "epsilon": settings.epsilon,  # before psi, whose default depends on it
@@ -154,11 +152,3 @@ def _line(job: Job, figures: dict[str, Any], names: Sequence[str]) -> str:
     where = "at psi" if job.sign == 0 else f"{names[job.direction]} {'-+'[job.sign > 0]}epsilon"
     hat, star = number(figures["eta_hat"]), number(figures["eta_star"])
     return f"{repeat}, {where}: zero-shot {hat}, trained {star}"
-
-
-def _digest(config: Config) -> str:
-    """Of the run's own settings: those of the estimator are compared one by one."""
-    values = config.to_dict()
-    settings = {k: v for k, v in values["settings"].items() if k != GROUP}
-    text = json.dumps([values["family_definition"], settings], sort_keys=True)
-    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

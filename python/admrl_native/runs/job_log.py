@@ -19,6 +19,8 @@ class JobLog:
         path: the file.
         header: what the jobs are about: "what" and "run", which must be the same in an existing
             file, and "options", by name, each of which must be the same.
+        name: what the caller calls the file, for the messages of errors.
+        again: how to start anew, for those messages.
 
     Attributes:
         finished: the lines of the jobs done so far.
@@ -28,19 +30,25 @@ class JobLog:
             or is in use by another process.
     """
 
-    def __init__(self, path: pathlib.Path, header: Mapping[str, Any]) -> None:
+    def __init__(
+        self,
+        path: pathlib.Path,
+        header: Mapping[str, Any],
+        name: str = "out",
+        again: str = "choose another --out to start anew",
+    ) -> None:
         header = json.loads(json.dumps(header))  # as it will be read: no tuples
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = open(path, "ab")  # noqa: SIM115  (open as long as the log)
         except OSError as error:
-            raise SettingError("out", f"expected a file to write, got {path}: {error}") from None
+            raise SettingError(name, f"expected a file to write, got {path}: {error}") from None
         try:
             if not lock_file(self._lock):
-                raise SettingError("out", f"expected a file nobody writes to, got {path}")
-            lines = _read(path, header)
+                raise SettingError(name, f"expected a file nobody writes to, got {path}")
+            lines = _read(path, header, name)
             if lines:
-                _check(path, lines[0], header)
+                _check(path, lines[0], header, name, again)
             truncate(path, len(lines))  # a line that was never finished
             self._log = MetricsLog(path)
             if not lines:
@@ -59,32 +67,37 @@ class JobLog:
         self._lock.close()
 
 
-def _read(path: pathlib.Path, header: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _read(path: pathlib.Path, header: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
     what = header["what"]
     try:
         lines = read_metrics(path)
     except (OSError, ValueError) as error:
-        raise SettingError("out", f"expected a file of a {what}: {error}") from None
+        raise SettingError(name, f"expected a file of a {what}: {error}") from None
     # Only the beginning of a first line: that of this header, or of a file that is not ours.
     begun = not lines and json.dumps(header).startswith(path.read_text())
     if not begun and (not lines or lines[0].get("what") != what):
-        raise SettingError("out", f"expected a new file or one of a {what}, got {path}")
+        raise SettingError(name, f"expected a new file or one of a {what}, got {path}")
     return lines
 
 
-def _check(path: pathlib.Path, stored: Mapping[str, Any], header: Mapping[str, Any]) -> None:
-    again = "choose another --out to start anew"
-    for name in header["run"].keys() | stored["run"].keys():
-        ours, theirs = header["run"].get(name), stored["run"].get(name)
+def _check(
+    path: pathlib.Path,
+    stored: Mapping[str, Any],
+    header: Mapping[str, Any],
+    name: str,
+    again: str,
+) -> None:
+    for key in header["run"].keys() | stored["run"].keys():
+        ours, theirs = header["run"].get(key), stored["run"].get(key)
         if ours != theirs:
-            problem = f"expected a file of {name} {ours}, got {path}, of {name} {theirs}"
-            raise SettingError("out", f"{problem}; {again}")
-    names = [*header["options"], *(n for n in stored["options"] if n not in header["options"])]
-    for name in names:
-        ours, theirs = header["options"].get(name), stored["options"].get(name)
+            problem = f"expected a file of {key} {ours}, got {path}, of {key} {theirs}"
+            raise SettingError(name, f"{problem}; {again}")
+    keys = [*header["options"], *(k for k in stored["options"] if k not in header["options"])]
+    for key in keys:
+        ours, theirs = header["options"].get(key), stored["options"].get(key)
         if ours != theirs:
             problem = f"expected {_shown(theirs)} as in {path}, got {_shown(ours)}"
-            raise SettingError(name, f"{problem}; {again}")
+            raise SettingError(key, f"{problem}; {again}")
 
 
 def _shown(value: Any) -> str:

@@ -66,7 +66,7 @@ class PlainJobs:
 
     def start(self, title: str, *, jobs: int, done: int, steps: int) -> None:
         self._jobs, self._done = jobs, done
-        self._steps = (jobs - done) * steps
+        self._steps, self._steps_done = (jobs - done) * steps, 0
         self._began = self._clock()
         if done:
             title += f"\n{done} of {jobs} jobs were done before"

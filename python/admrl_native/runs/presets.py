@@ -26,7 +26,7 @@ PAPER: _Table = {
     "Cheetah-Highdim": {"n_tasks": 20, "n_slbo_first": 20, "step_size": 16.0},
 }
 
-# About five minutes on 2 cores; large enough to compare methods. Real samples are as many
+# About a quarter of an hour on 2 cores; large enough to compare methods. Real samples are as many
 # as in the paper and model steps as many for each of them, because that is what makes the model
 # good enough (Ant2D needs all the 20 stages of the first task); networks and policy updates are
 # fewer.

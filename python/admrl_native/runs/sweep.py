@@ -8,6 +8,7 @@ import pathlib
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
+from ..evaluation.settings import OracleSettings
 from ..settings import SettingError
 from .config import Config, make_config
 from .executor import Executor
@@ -27,10 +28,14 @@ class Evaluation:
     Attributes:
         grids: the test sets, by name.
         real_samples: the n of A_n.
+        episodes: real episodes of each policy, twice.
+        oracle: the tasks' own learners, for A*; None: there are none.
     """
 
     grids: tuple[str, ...]
     real_samples: tuple[int, ...] = (0,)
+    episodes: int = 50
+    oracle: OracleSettings | None = OracleSettings()
 
 
 @dataclasses.dataclass(frozen=True)

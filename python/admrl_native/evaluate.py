@@ -1,0 +1,164 @@
+"""The command that evaluates a run: `python -m admrl_native.evaluate RUN`."""
+
+from __future__ import annotations
+
+import csv
+import pathlib
+import shlex
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from . import command
+from .command import integer
+from .settings import SettingError
+
+if TYPE_CHECKING:
+    from .runs.evaluations import StoredEvaluation
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the command; returns the exit status: 0, 2 (usage), 130 (Ctrl-C) or 143 (SIGTERM)."""
+    arguments = sys.argv[1:] if argv is None else list(argv)
+    return command.run("evaluate", lambda go_on: _main(arguments, go_on), ("run",))
+
+
+def _main(argv: list[str], go_on: list[str]) -> int:
+    from .evaluating import evaluate_run
+    from .runs.evaluations import read_evaluation
+
+    given = vars(_parser().parse_args(argv))
+    if "tasks" in given:
+        if "grid" in given:
+            raise SettingError("tasks", "expected no --grid beside it: both say what is tested")
+        path = given.pop("tasks")
+        given["psis"], given["grid"] = read_tasks(path), path.stem
+    given["oracle"] = command.take_oracle(given)
+    go_on.append(f"admrl evaluate {shlex.join(argv)}")
+    result = evaluate_run(**given)
+    print(_table(read_evaluation(result.parent)), flush=True)
+    print(f"results in {result}; figures: admrl report {given['run']}", flush=True)
+    return 0
+
+
+def read_tasks(path: pathlib.Path) -> list[tuple[float, ...]]:
+    """Tasks (M, K) of a CSV file, one a line; lines that begin with # are left out.
+
+    Raises:
+        SettingError: it cannot be read, or has something else than numbers.
+    """
+    tasks = []
+    try:
+        lines = path.read_text().splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingError("tasks", f"expected a CSV file: {error}") from None
+    for number, row in enumerate(csv.reader(lines), 1):
+        if not row or row[0].startswith("#"):
+            continue
+        try:
+            tasks.append(tuple(map(float, row)))
+        except ValueError:
+            raise SettingError(
+                "tasks", f"expected numbers in line {number} of {path}, got {','.join(row)!r}"
+            ) from None
+    return tasks
+
+
+def _table(evaluation: StoredEvaluation) -> str:
+    """A line for each n: mean and worst return and, with an oracle, gaps."""
+    from .evaluation.comparison import compare
+    from .runs.evaluations import best_oracle, run_returns
+
+    psis = evaluation.psis
+    found = compare(
+        "", evaluation.grid, psis, [run_returns(evaluation, "run")], best_oracle([evaluation])
+    )
+    gaps = found.methods["run"]
+    lines = [f"{len(psis)} tasks; gap = best known return - return"]
+    lines.append(f"{'n':>6}  {'mean return':>11}  {'worst gap':>20}  {'mean gap':>20}  worst task")
+    for n in found.real_samples:
+        s = gaps.statistics[n]
+        worst = ", ".join(f"{x:.3g}" for x in psis[gaps.worst_tasks[n][0]])
+        cells = [f"{e.value:.0f} ({e.low:.0f} to {e.high:.0f})" for e in (s["max"], s["mean"])]
+        lines.append(
+            f"{n:>6}  {gaps.returns[n].mean():>11.0f}  {cells[0]:>20}  {cells[1]:>20}  ({worst})"
+        )
+    return "\n".join(lines)
+
+
+def _parser() -> command.Parser:
+    from .evaluation.grids import GRIDS
+    from .runs.config import DEVICES
+
+    parser = command.Parser(
+        "evaluate",
+        "RUN [options]",
+        "Adapts the meta-trained model of a run to every task of a test set, with 0 and more real "
+        "samples, and compares the returns with the best known for each task (Section 5). The "
+        "same command goes on where it was interrupted, also with more --real-samples.",
+    )
+    parser.add_argument("run", type=pathlib.Path, metavar="RUN", help="the run's folder")
+    what = parser.add_argument_group("the evaluation")
+    what.add_argument(
+        "--grid",
+        choices=GRIDS,
+        help="tasks: in the family's box, or around it (out of distribution) (default: grid)",
+    )
+    what.add_argument(
+        "--tasks",
+        type=pathlib.Path,
+        metavar="FILE",
+        help="tasks of one's own: a CSV file, a task in the family's units on each line",
+    )
+    what.add_argument(
+        "--real-samples",
+        type=integer,
+        nargs="+",
+        metavar="N",
+        help="real samples of adaptation, multiples of the run's n_adapt (default: 0)",
+    )
+    what.add_argument(
+        "--episodes",
+        type=integer,
+        metavar="N",
+        help="real episodes of each policy, twice: to select the worst task by, and fresh ones "
+        "(default: 50)",
+    )
+    what.add_argument(
+        "--seed", type=integer, metavar="N", help="of every random number (default: the run's)"
+    )
+    what.add_argument(
+        "--batch",
+        type=integer,
+        metavar="N",
+        help="most tasks that zero-shot adaptation takes at once, and so most of it that is lost "
+        "when it stops (default: all, or a share for each worker)",
+    )
+    what.add_argument(
+        "--workers",
+        type=integer,
+        metavar="N",
+        help="processes; natively the results do not depend on it (default: 1)",
+    )
+    what.add_argument(
+        "--threads",
+        type=integer,
+        metavar="N",
+        help="of each process (default: the CPUs available, shared out; with Ray, 1)",
+    )
+    command.add_executor(what)
+    what.add_argument(
+        "--device", metavar="NAME", help=f"{', '.join(DEVICES)} (default: as the run was started)"
+    )
+    what.add_argument(
+        "--oracle-cache",
+        type=pathlib.Path,
+        metavar="DIR",
+        help="finished oracles, shared between runs (default: oracle beside RUN)",
+    )
+    command.add_oracle(parser)
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
