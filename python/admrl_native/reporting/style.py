@@ -1,0 +1,122 @@
+"""What all figures share: one colour and marker for each method, fonts, files."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import pathlib
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's colours: told apart with any colour vision.
+_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F")
+_MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
+
+GREY, RED = "#7F7F7F", "#D55E00"
+
+WIDTH = 7.4  # inches
+
+_STYLE: Any = {
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 9.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#E6E6E6",
+    "grid.linewidth": 0.8,
+    "axes.axisbelow": True,
+    "legend.frameon": False,
+    "legend.fontsize": 8.5,
+    "svg.hashsalt": "admrl",  # the same figure is the same file
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Look:
+    """How one method is drawn everywhere."""
+
+    colour: str
+    marker: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Picture:
+    """A figure of the page.
+
+    Attributes:
+        section: the part of the page that shows it.
+        name: of its files, without the ending.
+        title: a few words.
+        caption: what it shows and how to read it.
+    """
+
+    section: str
+    name: str
+    title: str
+    caption: str
+
+
+def looks(labels: Sequence[str]) -> dict[str, Look]:
+    """Of each label, by its place among them."""
+    return {
+        name: Look(_COLOURS[i % len(_COLOURS)], _MARKERS[i % len(_MARKERS)])
+        for i, name in enumerate(labels)
+    }
+
+
+def gap_colours() -> Any:
+    """Light is a small gap, dark a large one: in order of brightness, so also without colour."""
+    import matplotlib
+    from matplotlib.colors import ListedColormap
+
+    # The darkest end is left out: numbers and frames stay readable on the rest.
+    return ListedColormap(matplotlib.colormaps["YlOrBr"](np.linspace(0.02, 0.8, 256)))
+
+
+@contextlib.contextmanager
+def styled() -> Iterator[None]:
+    """Figures made inside have the style; matplotlib is as it was afterwards."""
+    import matplotlib
+
+    with matplotlib.rc_context(_STYLE):
+        yield
+
+
+def new_figure(width: float, height: float) -> Figure:
+    """An empty figure in inches; no pyplot, so nothing global is touched."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure
+
+
+def save(figure: Figure, folder: pathlib.Path, name: str) -> None:
+    """Writes NAME.png and NAME.svg."""
+    figure.savefig(folder / f"{name}.png", dpi=170)
+    figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
+
+
+def legend_above(axes: Axes, columns: int) -> None:
+    """Above the axes, never over the data."""
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2,
+        columnspacing=1.2, handletextpad=0.4,
+    )  # fmt: skip
+
+
+def whole_numbers(axes: Axes) -> None:
+    """Ticks of the x axis at whole numbers."""
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
