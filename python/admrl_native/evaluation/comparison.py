@@ -168,7 +168,8 @@ def compare(
     """Gaps of every run to the best return known for each task, and their statistics.
 
     Intervals are percentiles of a bootstrap that draws anew the runs of each method, the episodes
-    of each policy, and those behind A*. With one run they show the episodes' noise alone.
+    of each policy, and those behind A*, widened for few runs. With one run they show the episodes'
+    noise alone.
 
     Args:
         family: its name.
@@ -328,7 +329,7 @@ def _method(
         drawn = resampled_seeds(len(group), resamples, rng)
         episodes = np.array([[r.fresh for r in run.returns[n]] for run in group])
         means = [resampled_means(episodes[runs], 1, rng).mean() for runs in drawn]
-        mean_returns[n] = Estimate.of(returns[n].mean(), np.array(means))
+        mean_returns[n] = Estimate.of(returns[n].mean(), np.array(means), len(group))
     return MethodGaps(
         seeds=tuple(run.seed for run in group),
         returns=returns,
@@ -339,6 +340,7 @@ def _method(
                 name: Estimate.of(
                     gaps[n].statistic(statistic).mean(),
                     resampled[n].statistic(statistic).mean(axis=1),
+                    len(group),
                 )
                 for name, statistic in STATISTICS.items()
             }
@@ -359,7 +361,8 @@ def _model_error(
     if len(errors) == 1:
         return Estimate(float(errors[0]), math.nan, math.nan)
     drawn = resampled_seeds(len(group), resamples, rng)
-    return Estimate.of(float(np.mean(errors)), np.array(errors)[drawn].mean(axis=1))
+    means = np.array(errors)[drawn].mean(axis=1)
+    return Estimate.of(float(np.mean(errors)), means, len(group))
 
 
 def _difference(
@@ -377,6 +380,7 @@ def _difference(
         np.array([[r.fresh.mean() for r in run.returns[n]] for run in group])
         for group in (first, second)
     )
+    fewer = min(len(first), len(second))
     improvement = [
         probability_of_improvement(x[a], y[b])
         for a, b in zip(
@@ -390,10 +394,11 @@ def _difference(
             name: Estimate.of(
                 ours.statistic(f).mean() - theirs.statistic(f).mean(),
                 of_first.statistic(f).mean(axis=1) - of_second.statistic(f).mean(axis=1),
+                fewer,
             )
             for name, f in STATISTICS.items()
         },
-        Estimate.of(probability_of_improvement(x, y), np.array(improvement)),
+        Estimate.of(probability_of_improvement(x, y), np.array(improvement), fewer).clipped(0, 1),
     )
 
 

@@ -14,7 +14,11 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
+from ..algorithms.t_interval import t_quantile
+
 Array = npt.NDArray[np.float64]
+
+_NORMAL = 1.959964  # P(|Z| < this) = 0.95
 
 # Of gaps (…, M) over tasks, as selected on and as estimated afresh; gives (…).
 Statistic = Callable[[Array, Array], Array]
@@ -35,10 +39,32 @@ class Estimate:
     high: float
 
     @classmethod
-    def of(cls, value: float, resampled: Array) -> Estimate:
-        """With the percentile interval of bootstrap replicates (R,)."""
+    def of(cls, value: float, resampled: Array, num_runs: int) -> Estimate:
+        """With the percentile interval of bootstrap replicates, widened for few runs.
+
+        Percentiles of a bootstrap are too narrow where few runs are drawn anew: their variance is
+        (S − 1)/S of what it should be, and normal where Student's t would be right. Both are made
+        good by a factor (1 at S = ∞, 1.21 at 10, 2.69 at 3).
+
+        Args:
+            value: the figure.
+            resampled: replicates (R,).
+            num_runs: S, runs that were drawn anew; of two methods, the fewer. With one, the
+                interval is of the episodes alone, and as the percentiles have it.
+
+        Source: Hesterberg 2015, "What teachers should know about the bootstrap", which moves the
+            percentiles instead; with three runs there are none as far out.
+        """
         low, high = np.percentile(resampled, [2.5, 97.5])
-        return cls(float(value), float(low), float(high))
+        widen = 1.0
+        if num_runs > 1:
+            widen = math.sqrt(num_runs / (num_runs - 1)) * t_quantile(num_runs - 1) / _NORMAL
+        value = float(value)
+        return cls(value, value + widen * float(low - value), value + widen * float(high - value))
+
+    def clipped(self, low: float, high: float) -> Estimate:
+        """Of a figure that cannot lie outside [low, high]."""
+        return Estimate(self.value, max(self.low, low), min(self.high, high))
 
     def to_dict(self) -> dict[str, float]:
         return dataclasses.asdict(self)
