@@ -217,3 +217,7 @@ def test_the_comparison_as_plain_numbers():
     assert values["methods"]["a"]["seeds"] == [0, 1]
     assert np.shape(values["methods"]["b"]["gaps"]["0"]) == (1, 6)
     assert values["differences"][0]["first"] == "a"
+    one_each = compare("f", "g", np.zeros((6, 2)), [runs[0], runs[2]], [None] * 6, resamples=9)
+    alone = one_each.differences[0]["a", "b"].improvement
+    assert 0 <= alone.value <= 1
+    assert np.isnan([alone.low, alone.high]).all()

@@ -389,6 +389,11 @@ def _difference(
             strict=True,
         )
     ]
+    value = probability_of_improvement(x, y)
+    if len(x) == len(y) == 1:  # it knows runs, not episodes: nothing is known of its spread
+        probability = Estimate(value, math.nan, math.nan)
+    else:
+        probability = Estimate.of(value, np.array(improvement), fewer).clipped(0, 1)
     return Difference(
         {
             name: Estimate.of(
@@ -398,7 +403,7 @@ def _difference(
             )
             for name, f in STATISTICS.items()
         },
-        Estimate.of(probability_of_improvement(x, y), np.array(improvement), fewer).clipped(0, 1),
+        probability,
     )
 
 
