@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..runs.picture import STYLE
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -23,18 +25,9 @@ GREY, RED = "#7F7F7F", "#D55E00"
 WIDTH = 7.4  # inches
 
 _STYLE: Any = {
-    "font.family": "DejaVu Sans",
+    **STYLE,
     "font.size": 9,
     "axes.titlesize": 9.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.8,
-    "axes.axisbelow": True,
-    "legend.frameon": False,
     "legend.fontsize": 8.5,
     "svg.hashsalt": "admrl",  # the same figure is the same file
 }

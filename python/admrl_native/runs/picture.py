@@ -20,7 +20,7 @@ _METHODS = {"admrl": "AdMRL", "mb-unif": "MB-Unif", "mb-gauss": "MB-Gauss"}
 
 _UNITS = {"velocity": " (m/s)", "height": " (m)"}
 
-_STYLE: Any = {
+STYLE: Any = {
     "font.family": "DejaVu Sans",
     "font.size": 10,
     "axes.titlesize": 11,
@@ -49,7 +49,7 @@ def draw(summary: Summary, path: pathlib.Path) -> None:
     from matplotlib.figure import Figure
 
     # No pyplot: nothing global is touched, and no display is needed.
-    with matplotlib.rc_context(_STYLE):
+    with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(13.5, 9), layout="constrained")
         FigureCanvasAgg(figure)
         left, right = figure.subfigures(1, 2, width_ratios=(5, 7), squeeze=False)[0]
