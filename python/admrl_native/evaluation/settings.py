@@ -11,7 +11,7 @@ from ..settings import Settings, setting
 class OracleSettings(Settings):
     """How long and how often a task is learned."""
 
-    samples: int = setting(2_000_000, "real samples of an attempt at most", minimum=1)
+    samples: int = setting(4_000_000, "real samples of an attempt at most", minimum=1)
     batch: int = setting(10_000, "real samples per policy update", minimum=1)
     patience: int = setting(
         60, "updates without a better return after which an attempt ends", minimum=1
