@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import html.parser
+import itertools
 import json
 import math
 import pathlib
@@ -18,8 +19,12 @@ from admrl_native import cli
 from admrl_native.reporting import films
 from admrl_native.reporting.camera import Camera, NoCameraError
 from admrl_native.reporting.collect import collect, read_runs
+from admrl_native.reporting.curves import adaptation_figure, model_error_figure
+from admrl_native.reporting.heat_maps import gap_figures
 from admrl_native.reporting.labels import label, varied_options
 from admrl_native.reporting.numbers import pointer, text
+from admrl_native.reporting.style import styled
+from admrl_native.reporting.training_figures import training_figure, visited_tasks_figure
 from admrl_native.runs.config import make_config
 from admrl_native.settings import SettingError
 from synthetic_runs import change, make_evaluation, make_run
@@ -218,6 +223,35 @@ def test_figures_are_drawn(ant: Page, other: Page) -> None:
     parts = {p.stem.split("-", 2)[-1] for p in (other.folder / "figures").iterdir()}
     assert "model-errors" not in parts
     assert any("gaps" in p for p in parts)
+
+
+def test_long_labels_stay_apart(tmp_path: pathlib.Path) -> None:
+    """In figures of many methods with long names; one that is too small warns: an error here."""
+    runs = []
+    for method in ("admrl", "mb-unif"):
+        for n_tasks in (6, 12):
+            run = make_run(tmp_path / f"{method}{n_tasks}", "Ant2D", method, n_tasks=n_tasks)
+            make_evaluation(run, real_samples=(0,))
+            runs.append(run)
+    content = collect(read_runs(runs), resamples=10)
+    (family,) = content["families"]
+    assert "AdMRL, n_tasks 12" in family["labels"]
+    with styled():
+        for figure in (
+            gap_figures(family, family["grids"][0])[0][1],
+            visited_tasks_figure(family),
+            adaptation_figure(family, family["grids"][0]),
+            model_error_figure(family),
+            training_figure(family),
+        ):
+            figure.savefig(tmp_path / "figure.png")
+            width = figure.bbox.width
+            titles = [a.title for a in figure.axes] + [a._left_title for a in figure.axes]
+            boxes = [t.get_window_extent() for t in titles if t.get_text() and t.axes.get_visible()]
+            legends = [*figure.legends, *(a.get_legend() for a in figure.axes if a.get_legend())]
+            boxes += [legend.get_window_extent() for legend in legends]
+            assert all(b.x0 >= 0 and b.x1 <= width for b in boxes)
+            assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
 def test_runs_without_an_evaluation_are_reported(tmp_path: pathlib.Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .style import GREY, legend_above, looks, new_figure
+from .style import GREY, legend_above, legend_columns, looks, new_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,7 @@ def adaptation_figure(family: Mapping[str, Any], grid: Mapping[str, Any]) -> Fig
         axes.set_xlabel("real samples of the test task, n")
     handles, names = returns.get_legend_handles_labels()
     figure.legend(
-        handles, names, loc="outside upper left", ncols=min(4, len(names)), columnspacing=1.4
+        handles, names, loc="outside upper left", ncols=legend_columns(names), columnspacing=1.4
     )
     return figure
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from .numbers import text
-from .style import GREY, RED, WIDTH, gap_colours, looks, new_figure
+from .style import GREY, RED, WIDTH, gap_colours, looks, new_figure, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 
 Array = npt.NDArray[np.float64]
 
+_MOST_METHODS = 3  # side by side
 _ALIKE = 1e-9  # coordinates that differ by less are one
 
 
@@ -49,35 +51,49 @@ def mean_gaps(grid: Mapping[str, Any], method: str, n: str) -> Array:
 def _panels(
     family: Mapping[str, Any], grid: Mapping[str, Any], slices: Sequence[tuple[str, float | None]]
 ) -> Figure:
-    """Methods down, slices (real samples, or the third coordinate) across."""
+    """Methods down, slices (real samples, or the third coordinate) across; one slice: in rows."""
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
     psis, methods = np.array(grid["psis"]), list(grid["methods"])
-    turned = len(methods) >= len(slices)  # the longer list runs across
-    rows, columns = (len(slices), len(methods)) if turned else (len(methods), len(slices))
+    places, rows, columns = _arranged(len(methods), len(slices))
     side = min(2.9, (WIDTH - 0.9) / columns)
-    figure = new_figure(max(side * columns + 0.9, 4.6), side * 0.92 * rows + 0.55)
+    figure = new_figure(max(side * columns + 0.9, 4.6), (side * 0.92 + 0.25) * rows + 0.3)
     axes = figure.subplots(rows, columns, squeeze=False, sharex=True, sharey=True)
     scale = ScalarMappable(Normalize(0, _largest(grid)), cmap=gap_colours())
     for i, method in enumerate(methods):
         for j, (n, level) in enumerate(slices):
-            row, column = (j, i) if turned else (i, j)
+            row, column = places[i, j]
             here = axes[row][column]
             shown = np.ones(len(psis), bool) if level is None else abs(psis[:, 2] - level) < 1e-6
             gaps = mean_gaps(grid, method, n)
             worst = set(grid["methods"][method]["worst_tasks"][n])
             _draw_tasks(here, family, grid, gaps, shown, worst, scale, side)
-            title = f"{method}, n = {n}"
+            title = wrapped(f"{method}, n\u00a0=\u00a0{n}", side - 0.1)
             if level is not None:
                 title += f"\n{family['task_names'][2]} {level:.3g}"
             here.set_title(title, fontsize=8.5)
-            if row == rows - 1:
+            if (row + 1, column) not in places.values():
+                here.xaxis.set_tick_params(labelbottom=True)
                 here.set_xlabel(family["task_names"][0])
             if column == 0:
                 here.set_ylabel(family["task_names"][1])
-    figure.colorbar(scale, ax=axes, label="gap to the best known return", shrink=0.85, pad=0.02)
+    for row, column in np.ndindex(rows, columns):
+        if (row, column) not in places.values():
+            axes.item((row, column)).set_visible(False)
+    figure.colorbar(scale, ax=axes, label="gap to the best\nknown return", shrink=0.85, pad=0.02)
     return figure
+
+
+def _arranged(methods: int, slices: int) -> tuple[dict[tuple[int, int], tuple[int, int]], int, int]:
+    """The row and column of each (method, slice), and how many rows and columns there are."""
+    pairs = itertools.product(range(methods), range(slices))
+    if slices == 1:
+        columns = -(-methods // -(-methods // _MOST_METHODS))
+        return {(i, j): divmod(i, columns) for i, j in pairs}, -(-methods // columns), columns
+    if slices <= methods <= _MOST_METHODS:  # the longer list runs across
+        return {(i, j): (j, i) for i, j in pairs}, slices, methods
+    return {(i, j): (i, j) for i, j in pairs}, methods, slices
 
 
 def _largest(grid: Mapping[str, Any]) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import pathlib
+import textwrap
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,10 @@ _MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 GREY, RED = "#7F7F7F", "#D55E00"
 
 WIDTH = 7.4  # inches
+
+# Of the small print of panels and legends, which are 8.5 points high: bold, and with its line.
+_LETTERS_PER_INCH = 12.5
+_HANDLE = 0.55
 
 _STYLE: Any = {
     **STYLE,
@@ -100,11 +105,23 @@ def save(figure: Figure, folder: pathlib.Path, name: str) -> None:
     figure.savefig(folder / f"{name}.svg", metadata={"Date": None})
 
 
-def legend_above(axes: Axes, columns: int) -> None:
-    """Above the axes, never over the data."""
+def wrapped(title: str, width: float) -> str:
+    """A title of the size of panels' in lines that fit a width in inches."""
+    return textwrap.fill(title, max(12, int(width * _LETTERS_PER_INCH)), break_long_words=False)
+
+
+def legend_columns(names: Sequence[str], most: int = 4) -> int:
+    """How many columns of these names fit the width of a figure."""
+    longest = max(map(len, names), default=0) / _LETTERS_PER_INCH
+    return max(1, min(most, len(names), int(WIDTH / (longest + _HANDLE))))
+
+
+def legend_above(axes: Axes, most: int) -> None:
+    """Above the axes, never over the data; in at most so many columns, as they fit."""
+    _, names = axes.get_legend_handles_labels()
     axes.legend(
-        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=columns, borderaxespad=0.2,
-        columnspacing=1.2, handletextpad=0.4,
+        loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=legend_columns(names, most),
+        borderaxespad=0.2, columnspacing=1.2, handletextpad=0.4,
     )  # fmt: skip
 
 

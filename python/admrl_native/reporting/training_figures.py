@@ -8,7 +8,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from .style import RED, WIDTH, Look, legend_above, looks, new_figure, whole_numbers
+from .style import (
+    RED,
+    WIDTH,
+    Look,
+    legend_above,
+    legend_columns,
+    looks,
+    new_figure,
+    whole_numbers,
+    wrapped,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -61,7 +71,7 @@ def training_figure(family: Mapping[str, Any]) -> Figure:
         here.set_ylim(low, high)
     handles, names = axes[1].get_legend_handles_labels()
     figure.legend(
-        handles, names, loc="outside upper left", ncols=min(4, len(names)), columnspacing=1.4
+        handles, names, loc="outside upper left", ncols=legend_columns(names), columnspacing=1.4
     )
     return figure
 
@@ -127,7 +137,7 @@ def _draw_places(
             **({"c": look.colour} if third is None else
                {"c": third, "cmap": "Greys", "vmin": low[2], "vmax": high[2]}),
         )  # fmt: skip
-    axes.set_title(method, fontsize=8.5)
+    axes.set_title(wrapped(method, WIDTH / _PER_ROW - 0.5), fontsize=8.5)
     axes.grid(False)
     if project is not None:
         axes.set_xlabel("first principal component of u")
