@@ -5,10 +5,13 @@ from __future__ import annotations
 import dataclasses
 import importlib
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from ..settings import SettingError
-from .learner import Learner
 from .settings import MODEL_BASED, TrainingSettings
+
+if TYPE_CHECKING:
+    from .learner import Learner
 
 _MODEL = frozenset(
     {
@@ -86,12 +89,12 @@ def readers(group: str, field: str) -> list[str]:
 
 def num_iterations(method: str, settings: TrainingSettings) -> int:
     """Iterations of a whole run of a model-free method."""
-    group = METHODS[method].learner.split(":")[0]
-    return {
+    iterations: int = {
         "mt_joint": settings.mt.iterations,
         "maml": settings.maml.iterations,
         "pearl": settings.pearl.iterations,
-    }[group]
+    }[METHODS[method].learner.split(":")[0]]
+    return iterations
 
 
 def adaptation_steps(method: str, settings: TrainingSettings) -> tuple[int, int]:

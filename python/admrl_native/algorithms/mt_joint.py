@@ -155,14 +155,16 @@ class MtAdaptation:
         return ConditionedPolicy(self._agent.policy, self._u, torch.zeros_like(self._u))
 
     def learn(self, samples: int) -> None:
-        trajectories = self._workshop.real_trajectories(
-            self.policy,
-            self._psi,
-            samples,
+        rollouts = samples // self._workshop.settings.physics.horizon
+        contexts = self._u.expand(rollouts, -1)
+        trajectories = self._workshop.many_trajectories(
+            [self._agent.policy],
+            self._psi.unsqueeze(0),
+            rollouts,
             derive_seed(self._seed, "adapt", self._rounds),
             "adaptation",
+            contexts=contexts,
         )
-        contexts = self._u.expand(len(trajectories.obs), -1)
         device = self._workshop.device
         update(
             self._workshop,

@@ -52,7 +52,7 @@ def _base_policy_of(tensors: Mapping[str, Tensor]) -> BasePolicy:
 
 def _sizes(tensors: Mapping[str, Tensor], prefix: str) -> Sequence[int]:
     """Input, hidden and output sizes of an `Mlp`."""
-    weights = []
+    weights: list[Tensor] = []
     while (name := f"{prefix}.{len(weights)}.weight") in tensors:
         weights.append(tensors[name])
     if not weights:

@@ -39,10 +39,10 @@ def rollout(
         ou_theta: see `RealEnvironment.rollout`.
         ou_sigma: too.
     """
-    conditioned = isinstance(policy, ConditionedPolicy)
-    contexts = None
-    if conditioned:
+    contexts, deterministic = None, False
+    if isinstance(policy, ConditionedPolicy):
         contexts = policy.contexts(environment.num_envs, derive_generator(seed, "contexts"))
+        deterministic = policy.deterministic
     return environment.rollout(
         arrays_of(unconditioned(policy)),
         num_steps,
@@ -51,5 +51,5 @@ def rollout(
         contexts=contexts,
         ou_theta=ou_theta,
         ou_sigma=ou_sigma,
-        deterministic=conditioned and policy.deterministic,
+        deterministic=deterministic,
     )
