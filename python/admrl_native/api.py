@@ -417,7 +417,8 @@ def check_task_gradient(
     )
     if not config.model_based:
         raise SettingError(
-            "run", f"expected a run with a dynamics model, got one of {config.method}, {folder.path}"
+            "run",
+            f"expected a run with a dynamics model, got one of {config.method}, {folder.path}",
         )
     config = dataclasses.replace(
         config,
