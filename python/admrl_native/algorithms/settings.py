@@ -17,8 +17,9 @@ from ..training.settings import (
     TrpoSettings,
     ValueFitSettings,
 )
+from .mt_settings import MetaSettings, MtSettings
 
-METHODS = ("admrl", "mb-unif", "mb-gauss")
+MODEL_BASED = ("admrl", "mb-unif", "mb-gauss")
 
 _MOST_AXES = 3  # K up to which every axis of u is looked along
 
@@ -101,6 +102,8 @@ class TrainingSettings(Settings):
     value_fit: ValueFitSettings = ValueFitSettings()
     dynamics_fit: DynamicsFitSettings = DynamicsFitSettings()
     compute: ComputeSettings = ComputeSettings()
+    meta: MetaSettings = MetaSettings()
+    mt: MtSettings = MtSettings()
 
     def num_real_envs(self, samples: int) -> int:
         """As many environments as asked for, but no more than can follow an episode to its end."""
