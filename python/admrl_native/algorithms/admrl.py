@@ -116,9 +116,7 @@ class MetaTrainer(Learner):
 
         model, agents = zero_shot(self.workshop, self.model, psis, seed, after_iteration)
         return [
-            Adaptation(
-                self.workshop, model, agent, psi, seed, after_iteration, shares_model=True
-            )
+            Adaptation(self.workshop, model, agent, psi, seed, after_iteration, shares_model=True)
             for agent, psi in zip(agents, psis, strict=True)
         ]
 

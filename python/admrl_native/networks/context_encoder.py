@@ -72,7 +72,7 @@ class ContextEncoder(nn.Module):
         self, input_dim: int, latent_dim: int, hidden: Sequence[int], generator: torch.Generator
     ) -> None:
         super().__init__()
-        self.latent_dim = latent_dim
+        self.input_dim, self.latent_dim = input_dim, latent_dim
         self.net = Mlp((input_dim, *hidden, 2 * latent_dim), "relu", fan_in_uniform, generator)
         self.normaliser = Normaliser(input_dim)
 

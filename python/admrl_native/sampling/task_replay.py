@@ -9,6 +9,8 @@ from typing import Self
 import torch
 from torch import Tensor
 
+from .trajectories import Trajectories
+
 COLUMNS = ("obs", "actions", "rewards", "next_obs", "dones")
 
 
@@ -37,6 +39,13 @@ class Transitions:
         sizes = [obs_dim, act_dim, 1, obs_dim, 1]
         obs, actions, rewards, next_obs, dones = torch.split(rows, sizes, dim=-1)
         return cls(obs, actions, rewards.squeeze(-1), next_obs, dones.squeeze(-1))
+
+
+def finite_transitions(trajectories: Trajectories) -> dict[str, Tensor]:
+    """The columns of the transitions (M, …) whose next state is finite; dones float32."""
+    found = {name: getattr(trajectories, name).flatten(0, 1) for name in COLUMNS}
+    finite = torch.isfinite(found["next_obs"]).all(1)
+    return {name: x[finite].float() for name, x in found.items()}
 
 
 class TaskReplay:

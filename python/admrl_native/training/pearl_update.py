@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from ..networks.context_encoder import ContextEncoder, Posterior
+from ..networks.normaliser import Normaliser
 from ..sampling.task_replay import Transitions
 from .adam_state import adam_tensors, load_adam_tensors
 from .pearl_settings import PearlSettings
@@ -91,6 +92,11 @@ class PearlUpdate:
         return {"critic_loss": critic_loss.detach(), "kl": kl.detach().mean(), **figures}
 
     # State
+
+    def adopt_normalisers(self, inputs: Normaliser, transitions: Normaliser) -> None:
+        """Copies the statistics of [s, u, z], and of the transitions that the encoder sees."""
+        self.sac.adopt_normaliser(inputs.state_dict())
+        self.encoder.normaliser.load_state_dict(transitions.state_dict())
 
     def networks(self) -> dict[str, dict[str, Tensor]]:
         """Parameters and normalisers, by network."""
