@@ -10,6 +10,8 @@ from ..networks.settings import NetworkSettings
 from ..sampling.settings import CollectionSettings
 from ..settings import Settings, setting
 from ..task_gradient.settings import TaskGradientSettings
+from ..training.pearl_settings import PearlSettings
+from ..training.sac_settings import SacSettings
 from ..training.settings import (
     AdvantageSettings,
     ComputeSettings,
@@ -104,6 +106,8 @@ class TrainingSettings(Settings):
     compute: ComputeSettings = ComputeSettings()
     meta: MetaSettings = MetaSettings()
     mt: MtSettings = MtSettings()
+    pearl: PearlSettings = PearlSettings()
+    sac: SacSettings = SacSettings()
 
     def num_real_envs(self, samples: int) -> int:
         """As many environments as asked for, but no more than can follow an episode to its end."""
