@@ -19,6 +19,7 @@ from ..training.settings import (
     TrpoSettings,
     ValueFitSettings,
 )
+from .maml_settings import MamlSettings
 from .mt_settings import MetaSettings, MtSettings
 
 MODEL_BASED = ("admrl", "mb-unif", "mb-gauss")
@@ -106,6 +107,9 @@ class TrainingSettings(Settings):
     compute: ComputeSettings = ComputeSettings()
     meta: MetaSettings = MetaSettings()
     mt: MtSettings = MtSettings()
+    maml: MamlSettings = MamlSettings()
+    pearl: PearlSettings = PearlSettings()
+    sac: SacSettings = SacSettings()
     pearl: PearlSettings = PearlSettings()
     sac: SacSettings = SacSettings()
 

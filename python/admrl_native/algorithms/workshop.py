@@ -165,7 +165,7 @@ class Workshop:
         environment = self.environment(tasks * rollouts)
         if len(policies) not in (1, tasks):
             raise ValueError(f"policies: expected 1 or B={tasks}, got {len(policies)}")
-        of_env = np.arange(tasks).repeat(rollouts).astype(np.int32) if len(policies) > 1 else None
+        of_env = torch.arange(tasks).repeat_interleave(rollouts) if len(policies) > 1 else None
         steps = self.settings.physics.horizon if num_steps is None else num_steps
         trajectories = environment.rollout(
             [arrays_of(policy) for policy in policies],
