@@ -15,6 +15,7 @@ import torch
 
 from admrl_native import Run
 from admrl_native.algorithms.adaptation import begin
+from admrl_native.algorithms.admrl import MetaTrainer
 from admrl_native.families.task_space import TaskSpace
 from admrl_native.seeding import derive_seed
 from admrl_native.task_gradient.hessian import hessian_product
@@ -40,6 +41,8 @@ def spread_on_run(
     workshop, horizon = learner.workshop, run.config.training.physics.horizon
     k = run.config.family.task_dim
     psi = TaskSpace(run.config.family).from_normalised(torch.full((k,), -0.5).double())
+    if not isinstance(learner, MetaTrainer):
+        raise SystemExit(f"{path}: expected a run with a dynamics model")
     adaptation = begin(workshop, learner.model, psi, seed=0)
     agent, model = adaptation.agent, adaptation.model
     x = torch.randn(

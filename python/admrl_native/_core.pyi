@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 _Float32 = NDArray[np.float32]
 _Float64 = NDArray[np.float64]
+_Int32 = NDArray[np.int32]
 _Bool = NDArray[np.bool_]
 
 # Errors (bindings/errors.cpp)
@@ -64,6 +65,16 @@ class GaussianPolicy:
         log_std: _Float32,
         obs_mean: _Float32,
         obs_std: _Float32,
+    ) -> None: ...
+
+class SquashedGaussianPolicy:
+    def __init__(
+        self,
+        layers: Sequence[tuple[_Float32, _Float32]],
+        obs_mean: _Float32,
+        obs_std: _Float32,
+        log_std_low: float,
+        log_std_high: float,
     ) -> None: ...
 
 class VirtualModel:
@@ -129,10 +140,12 @@ class Simulation:
     def rollout(
         self,
         *,
-        policy: GaussianPolicy,
+        policies: Sequence[GaussianPolicy | SquashedGaussianPolicy],
         num_steps: int,
         seed: int,
         psi: _Float64,
+        policy_of_env: _Int32 | None = None,
+        contexts: _Float32 | None = None,
         ou_theta: float = 0.0,
         ou_sigma: float = 0.0,
         deterministic: bool = False,

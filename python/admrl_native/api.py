@@ -34,9 +34,9 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-    from .algorithms.adaptation import AdaptedPolicy
-    from .algorithms.admrl import MetaTrainer
+    from .algorithms.adapted_policy import AdaptedPolicy
     from .algorithms.gradient_check import GradientCheck, Job
+    from .algorithms.learner import Learner
 
 _CHECK = GradientCheckSettings()
 
@@ -61,7 +61,8 @@ def train(
 
     Args:
         family: a family, or the name of a built-in one.
-        method: "admrl", "mb-unif" or "mb-gauss".
+        method: "admrl", "mb-unif", "mb-gauss", or model-free: "mt-joint", "maml", "pearl",
+            "maml-mt", "pearl-mt".
         preset: "quick", "small" or "paper".
         out: a new or empty folder; None: a new one below ./runs.
         seed: of every random number of the run.
@@ -162,13 +163,13 @@ def carry_on(folder: folders.RunFolder, config: Config, progress: Progress) -> N
         recorder.close()
 
 
-def make_trainer(config: Config, observer: Any) -> MetaTrainer:
+def make_trainer(config: Config, observer: Any) -> Learner:
     """The learner of a configuration, at its beginning."""
-    from .algorithms.admrl import MetaTrainer
+    from .algorithms.methods import learner_class
 
-    # Only when asked for: a learner that has no such choice says so by itself.
-    first = {} if config.first_psi is None else {"first_psi": config.first_psi}
-    return MetaTrainer(
+    # Only when asked for: a learner that draws its tasks has no such choice.
+    first: dict[str, Any] = {} if config.first_psi is None else {"first_psi": config.first_psi}
+    return learner_class(config.method)(
         config.family,
         config.training,
         method=config.method,
@@ -208,7 +209,7 @@ class Run:
     def __init__(self, path: pathlib.Path, config: Config) -> None:
         self.path = path.resolve()
         self.config = config
-        self._trainer: MetaTrainer | None = None
+        self._trainer: Learner | None = None
 
     @classmethod
     def load(
@@ -297,13 +298,10 @@ class Run:
         """
         import torch
 
-        from .algorithms.adaptation import evaluate
-
         if episodes < 1:
             raise SettingError("episodes", f"expected at least 1, got {episodes}")
         task = torch.tensor(self._check_task(psi), dtype=torch.float64)
-        workshop = self._learner().workshop
-        return evaluate(workshop, policy.policy, task, episodes=episodes, seed=self._seed(seed))
+        return self._learner().evaluate(policy, task, episodes=episodes, seed=self._seed(seed))
 
     def _check_task(self, psi: Sequence[float]) -> tuple[float, ...]:
         return check_task("psi", psi, self.config.family, inside=False)
@@ -311,7 +309,7 @@ class Run:
     def _seed(self, seed: int | None) -> int:
         return self.config.seed if seed is None else seed
 
-    def _learner(self) -> MetaTrainer:
+    def _learner(self) -> Learner:
         """The learner at the newest checkpoint, made once."""
         if self._trainer is None:
             folder = folders.RunFolder(self.path)
@@ -336,7 +334,7 @@ def newest_checkpoint(folder: folders.RunFolder) -> checkpoints.Checkpoint:
 
 def learner_at(
     config: Config, folder: folders.RunFolder, checkpoint: checkpoints.Checkpoint
-) -> MetaTrainer:
+) -> Learner:
     """The learner as it was at a checkpoint; nothing in the folder is changed."""
     data = DataShards(folder.data, dict(checkpoint.recorder["data_shards"]))
     trainer = make_trainer(config, _Nobody())
@@ -417,6 +415,11 @@ def check_task_gradient(
         device=device,
         name="run",
     )
+    if not config.model_based:
+        raise SettingError(
+            "run",
+            f"expected a run with a dynamics model, got one of {config.method}, {folder.path}",
+        )
     config = dataclasses.replace(
         config,
         training=override(config.training, overrides),
@@ -466,9 +469,12 @@ def _check_worker(
     plan: GradientCheckPlan, folder: folders.RunFolder
 ) -> Callable[[Job, Callable[[], None]], dict[str, Any]]:
     """What does a job of a check in a process of its own."""
+    from .algorithms.admrl import MetaTrainer
     from .algorithms.gradient_check import run_job
 
     learner = learner_at(plan.config, folder, checkpoints.load(folder.checkpoints, plan.checkpoint))
+
+    assert isinstance(learner, MetaTrainer)  # checked with the plan
 
     def work(job: Job, after_step: Callable[[], None]) -> dict[str, Any]:
         return run_job(

@@ -20,7 +20,7 @@ from .runs.job_progress import SilentJobs, make_job_progress
 from .settings import SettingError
 
 if TYPE_CHECKING:
-    from .algorithms.admrl import MetaTrainer
+    from .algorithms.learner import Learner
     from .runs.evaluation_plan import EvaluationPlan
 
 _ORACLE = OracleSettings()
@@ -134,7 +134,7 @@ def _evaluation_worker(plan: EvaluationPlan, folder: RunFolder) -> Any:
     """What does a job of an evaluation in a process of its own."""
     from .runs.evaluation_jobs import make_work
 
-    def learner() -> MetaTrainer:
+    def learner() -> Learner:
         checkpoint = checkpoints.load(folder.checkpoints, plan.checkpoint)
         return learner_at(plan.config, folder, checkpoint)
 

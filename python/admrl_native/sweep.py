@@ -122,7 +122,7 @@ def _print_end(out: pathlib.Path, runs: int, failures: dict[str, str]) -> None:
 
 
 def _parser() -> command.Parser:
-    from .algorithms.settings import METHODS
+    from .algorithms.methods import METHODS
     from .evaluation.grids import GRIDS
     from .families.catalogue import FAMILIES
     from .runs.config import DEFAULT_FAMILY, DEVICES

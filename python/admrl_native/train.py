@@ -82,7 +82,7 @@ def _check_agreement(given: dict[str, Any], config: Any, path: pathlib.Path) -> 
 
 
 def _parser() -> command.Parser:
-    from .algorithms.settings import METHODS
+    from .algorithms.methods import METHODS
     from .families.catalogue import FAMILIES
     from .runs.config import DEFAULT_FAMILY, DEVICES
     from .runs.options import options
@@ -91,7 +91,8 @@ def _parser() -> command.Parser:
     parser = command.Parser(
         "train",
         "[options]",
-        "Trains one run: AdMRL, or a baseline that differs in how tasks are chosen. "
+        "Trains one run: AdMRL, a baseline that differs in how tasks are chosen, or one of the "
+        "model-free systems of the paper's comparison. "
         "Without any option: some seconds of AdMRL on Hopper2D.",
     )
     run = parser.add_argument_group("the run")

@@ -113,7 +113,7 @@ POLICY_CASES: list[tuple[dict[str, Any], str]] = [
      "policy: weight: expected .* float32, got .* float64"),
     ({"layers": [(np.zeros((3, 9), np.float32), np.zeros(3, np.float32))],
       "obs_mean": np.zeros(9, np.float32), "obs_std": np.ones(9, np.float32)},
-     "policy: expected D=11 as the family has, got 9"),
+     r"policies\[0\]: expected inputs D \+ C=11 \+ 0, of the family and the contexts, got 9"),
 ]  # fmt: skip
 
 
@@ -262,7 +262,7 @@ def test_mujoco_errors_in_a_rollout(
         np.ones(2, np.float32),
     )
     with pytest.raises(_core.SimulationError, match="3 of 3 environments") as caught:
-        native.rollout(policy=policy, num_steps=400, seed=1, psi=np.zeros(1))
+        native.rollout(policies=[policy], num_steps=400, seed=1, psi=np.zeros(1))
     assert caught.value.env_ids == [0, 1, 2]
     np.testing.assert_array_equal(native.state(), before)
     np.testing.assert_array_equal(native.observations(), seen)

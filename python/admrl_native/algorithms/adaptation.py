@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 
-import numpy as np
-import numpy.typing as npt
 from torch import Tensor
 
 from ..networks.policy import GaussianPolicy
@@ -16,33 +14,19 @@ from ..training.virtual_training import AfterIteration
 from .workshop import Workshop
 
 
-@dataclasses.dataclass(frozen=True)
-class AdaptedPolicy:
-    """A policy adapted to one task.
-
-    Attributes:
-        policy: π_θ with the normaliser it was made with.
-        psi: the task (K,).
-        real_samples: n, real samples of this task that were used.
-    """
-
-    policy: GaussianPolicy
-    psi: Tensor
-    real_samples: int
-
-
 @dataclasses.dataclass
 class Adaptation:
     """A policy on its way to one task, and the model that goes with it; see `begin`.
 
     Attributes:
         workshop: what it is made with.
-        model: a copy of the meta-trained model and its data, which goes on learning.
+        model: the model after zero-shot adaptation, with its data, which goes on learning.
         agent: π_θ and V.
         psi: the task (K,).
         seed: of every random number.
         after_iteration: called after every virtual iteration.
         stages: SLBO stages completed.
+        shares_model: other adaptations have the same model: it is copied before it learns.
     """
 
     workshop: Workshop
@@ -52,9 +36,17 @@ class Adaptation:
     seed: int
     after_iteration: AfterIteration
     stages: int = 0
+    shares_model: bool = False
 
-    def slbo_stage(self, samples: int) -> None:
-        """Real samples of the task with exploration noise, then virtual training on all data."""
+    @property
+    def policy(self) -> GaussianPolicy:
+        """π_θ."""
+        return self.agent.policy
+
+    def learn(self, samples: int) -> None:
+        """A stage of SLBO: real samples with exploration noise, virtual training on all data."""
+        if self.shares_model:
+            self.model, self.shares_model = self.model.copy(with_data=True), False
         stage, workshop, agent = self.stages, self.workshop, self.agent
         seed = derive_seed(self.seed, stage, "collect")
         transitions = workshop.collect(agent.policy, self.psi, samples, seed, "adaptation")
@@ -91,24 +83,6 @@ def begin(
     return Adaptation(workshop, model, agent, psi, seed, after_iteration)
 
 
-def adapt_zero_shot(
-    workshop: Workshop, model: ModelLearner, psis: Tensor, *, seed: int
-) -> list[AdaptedPolicy]:
-    """Zero-shot adaptation to many tasks at once, in one model; `model` is left as it is.
-
-    Each policy is the one that `adapt` makes for its task with the same seed: the random numbers
-    are the same for every task, and the model learns on the data alone.
-
-    Args:
-        psis: tasks (B, K).
-
-    Raises:
-        ValueError: the model has no data.
-    """
-    _, agents = zero_shot(workshop, model, psis, seed)
-    return [AdaptedPolicy(agent.policy, psi, 0) for agent, psi in zip(agents, psis, strict=True)]
-
-
 def zero_shot(
     workshop: Workshop,
     model: ModelLearner,
@@ -116,10 +90,16 @@ def zero_shot(
     seed: int,
     after_iteration: AfterIteration = lambda _iteration, _figures: None,
 ) -> tuple[ModelLearner, list[Agent]]:
-    """As `adapt_zero_shot`, but returns all that an `Adaptation` goes on from.
+    """Zero-shot adaptation to many tasks at once, in one model; `model` is left as it is.
+
+    Each agent is the one that `begin` makes for its task with the same seed: the random numbers
+    are the same for every task, and the model learns on the data alone.
 
     Returns:
         The model as it has become, with its data, and an agent for each of the tasks (B, K).
+
+    Raises:
+        ValueError: the model has no data.
     """
     if len(model.replays["train"]) == 0:
         raise ValueError("adapt: expected a trained model, got one without data")
@@ -136,34 +116,3 @@ def zero_shot(
         after_iteration,
     )
     return model, agents
-
-
-def adapt(
-    workshop: Workshop, model: ModelLearner, psi: Tensor, *, real_samples: int, seed: int
-) -> AdaptedPolicy:
-    """Zero-shot adaptation, then rounds of real samples and SLBO; `model` is left as it is.
-
-    Args:
-        model: the meta-trained model and its data.
-        psi: the task (K,).
-        real_samples: n, a multiple of `n_adapt` of the schedule; 0: zero-shot.
-
-    Raises:
-        ValueError: n is not a multiple of `n_adapt`, or the model has no data.
-    """
-    schedule = workshop.settings.schedule
-    if real_samples < 0 or real_samples % schedule.n_adapt != 0:
-        raise ValueError(
-            f"real_samples: expected a multiple of n_adapt={schedule.n_adapt}, got {real_samples}"
-        )
-    adaptation = begin(workshop, model, psi, seed=seed)
-    for _ in range(real_samples // schedule.n_adapt):
-        adaptation.slbo_stage(schedule.n_adapt)
-    return AdaptedPolicy(adaptation.agent.policy, psi, real_samples)
-
-
-def evaluate(
-    workshop: Workshop, policy: GaussianPolicy, psi: Tensor, *, episodes: int, seed: int
-) -> npt.NDArray[np.float32]:
-    """Undiscounted real returns (episodes,) of the stochastic policy on a task ψ (K,)."""
-    return workshop.real_returns(policy, psi, episodes, derive_seed(seed, "evaluate")).numpy()

@@ -6,23 +6,21 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ..families.declaration import Family
-from ..families.task_space import TaskSpace
 from ..seeding import derive_generator, derive_seed
 from ..task_gradient.gradient import TaskGradient
 from ..training.agent import Agent
 from ..training.model_learner import ModelLearner
-from .adaptation import AdaptedPolicy, adapt, adapt_zero_shot, evaluate
+from .adaptation import Adaptation, zero_shot
+from .learner import Adaptation as AnyAdaptation
+from .learner import AfterStep, Learner, State
 from .observer import Observer
 from .sampled_gradient import estimate_task_gradient
-from .settings import METHODS, TrainingSettings
+from .settings import MODEL_BASED, TrainingSettings
 from .task_selection import ascent_step, first_task, gaussian_task, uniform_task
-from .workshop import Workshop
 
 
 @dataclasses.dataclass
@@ -44,7 +42,7 @@ class TaskProgress:
     returns: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
-class MetaTrainer:
+class MetaTrainer(Learner):
     """Meta-training of one dynamics model for a family of tasks.
 
     Args:
@@ -73,15 +71,17 @@ class MetaTrainer:
         observer: Observer,
         first_psi: Sequence[float] | None = None,
     ) -> None:
-        if method not in METHODS:
-            raise ValueError(f"method: expected one of {', '.join(METHODS)}, got {method!r}")
-        self.family = family
-        self.settings = settings
-        self.method = method
-        self.seed = seed
-        self.observer = observer
-        self.task_space = TaskSpace(family)
-        self.workshop = Workshop(family, settings, threads, torch.device(device))
+        if method not in MODEL_BASED:
+            raise ValueError(f"method: expected one of {', '.join(MODEL_BASED)}, got {method!r}")
+        super().__init__(
+            family,
+            settings,
+            method=method,
+            seed=seed,
+            threads=threads,
+            device=device,
+            observer=observer,
+        )
         # Line 1: initialise φ and ψ, D ← ∅.
         self.model = self.workshop.new_model(derive_generator(seed, "model"))
         if first_psi is None:
@@ -108,19 +108,44 @@ class MetaTrainer:
             self._choose_next_task(progress)  # lines 8 to 12
         self.observer.record("end", {"tasks": self.task, **self.workshop.sample_counts()})
 
-    def adapt(self, psi: Tensor, *, real_samples: int, seed: int) -> AdaptedPolicy:
-        """A_n(ψ) from the model as it is now; see `adaptation.adapt`."""
-        return adapt(self.workshop, self.model, psi, real_samples=real_samples, seed=seed)
+    def adaptations(
+        self, psis: Tensor, *, seed: int, after_step: AfterStep = lambda: None
+    ) -> list[Adaptation]:
+        def after_iteration(_iteration: int, _figures: Any) -> None:
+            after_step()
 
-    def adapt_zero_shot(self, psis: Tensor, *, seed: int) -> list[AdaptedPolicy]:
-        """A_0 of many tasks (B, K) at once; see `adaptation.adapt_zero_shot`."""
-        return adapt_zero_shot(self.workshop, self.model, psis, seed=seed)
+        model, agents = zero_shot(self.workshop, self.model, psis, seed, after_iteration)
+        return [
+            Adaptation(self.workshop, model, agent, psi, seed, after_iteration, shares_model=True)
+            for agent, psi in zip(agents, psis, strict=True)
+        ]
 
-    def evaluate(
-        self, policy: AdaptedPolicy, psi: Tensor, *, episodes: int, seed: int
-    ) -> npt.NDArray[np.float32]:
-        """Undiscounted real returns (episodes,) of a policy on a task ψ (K,)."""
-        return evaluate(self.workshop, policy.policy, psi, episodes=episodes, seed=seed)
+    def adaptation_state(self, adaptations: Mapping[int, AnyAdaptation]) -> State:
+        networks: dict[str, Any] = {}
+        optimisers: dict[str, Any] = {}
+        for task, adaptation in adaptations.items():
+            assert isinstance(adaptation, Adaptation)
+            agent, model = adaptation.agent, adaptation.model  # one model, the same for all
+            networks |= model.networks() | _named(task, agent.networks())
+            optimisers |= model.optimisers() | _named(task, agent.optimisers())
+        return {"networks": networks, "optimisers": optimisers}
+
+    def adaptation_from(
+        self,
+        state: State,
+        task: int,
+        psi: Tensor,
+        *,
+        seed: int,
+        after_step: AfterStep = lambda: None,
+    ) -> Adaptation:
+        model = self.model.copy(with_data=True)
+        model.load(state["networks"], state["optimisers"])
+        agent = self.workshop.new_agent(torch.Generator())
+        agent.load(*(_of_task(task, state[kind]) for kind in ("networks", "optimisers")))
+        return Adaptation(
+            self.workshop, model, agent, psi, seed, lambda _iteration, _figures: after_step()
+        )
 
     # Algorithm 1, line by line
 
@@ -371,3 +396,14 @@ class MetaTrainer:
             progress.zero_shot_model = self.model.copy(with_data=False)
             progress.zero_shot_model.dynamics.load_state_dict(networks["zero_shot.dynamics"])
         return progress
+
+
+def _named(task: int, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The parts of an agent under names that say its task."""
+    return {f"task{task:03d}.{name}": tensors for name, tensors in parts.items()}
+
+
+def _of_task(task: int, parts: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `_named`."""
+    prefix = f"task{task:03d}."
+    return {k.removeprefix(prefix): v for k, v in parts.items() if k.startswith(prefix)}

@@ -149,7 +149,7 @@ def run_job(
     hat = workshop.copy_agent(adaptation.agent)
     hat_model = adaptation.model.copy(with_data=False)
     for _ in range(schedule.n_slbo):
-        adaptation.slbo_stage(schedule.n_collect)
+        adaptation.learn(schedule.n_collect)
     star = adaptation.agent
 
     def eta(policy: GaussianPolicy) -> float:

@@ -10,6 +10,8 @@ from ..networks.settings import NetworkSettings
 from ..sampling.settings import CollectionSettings
 from ..settings import Settings, setting
 from ..task_gradient.settings import TaskGradientSettings
+from ..training.pearl_settings import PearlSettings
+from ..training.sac_settings import SacSettings
 from ..training.settings import (
     AdvantageSettings,
     ComputeSettings,
@@ -17,8 +19,10 @@ from ..training.settings import (
     TrpoSettings,
     ValueFitSettings,
 )
+from .maml_settings import MamlSettings
+from .mt_settings import MetaSettings, MtSettings
 
-METHODS = ("admrl", "mb-unif", "mb-gauss")
+MODEL_BASED = ("admrl", "mb-unif", "mb-gauss")
 
 _MOST_AXES = 3  # K up to which every axis of u is looked along
 
@@ -101,6 +105,13 @@ class TrainingSettings(Settings):
     value_fit: ValueFitSettings = ValueFitSettings()
     dynamics_fit: DynamicsFitSettings = DynamicsFitSettings()
     compute: ComputeSettings = ComputeSettings()
+    meta: MetaSettings = MetaSettings()
+    mt: MtSettings = MtSettings()
+    maml: MamlSettings = MamlSettings()
+    pearl: PearlSettings = PearlSettings()
+    sac: SacSettings = SacSettings()
+    pearl: PearlSettings = PearlSettings()
+    sac: SacSettings = SacSettings()
 
     def num_real_envs(self, samples: int) -> int:
         """As many environments as asked for, but no more than can follow an episode to its end."""

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 
 from ..families.declaration import Family
+from ..networks.conditioned import BasePolicy, Policy
 from ..networks.dynamics import Dynamics
 from ..networks.policy import GaussianPolicy
-from ..sampling.real import PolicyArrays, RealEnvironment
+from ..sampling.policy_rollout import arrays_of, rollout
+from ..sampling.real import RealEnvironment
 from ..sampling.trajectories import Trajectories
 from ..seeding import derive_generator, derive_seed
 from ..training.agent import Agent
@@ -76,10 +80,10 @@ class Workshop:
             self.device,
         )
 
-    def new_agent(self, generator: torch.Generator) -> Agent:
-        """A fresh policy and value function."""
+    def new_agent(self, generator: torch.Generator, context_dim: int = 0) -> Agent:
+        """A fresh policy and value function, of the state and a context of C numbers."""
         return Agent(
-            self.obs_dim,
+            self.obs_dim + context_dim,
             self.act_dim,
             self.settings.networks,
             self.settings.value_fit,
@@ -109,7 +113,7 @@ class Workshop:
 
     def real_trajectories(
         self,
-        policy: GaussianPolicy,
+        policy: Policy,
         psi: Tensor,
         samples: int,
         seed: int,
@@ -120,8 +124,9 @@ class Workshop:
         """Real trajectories of the stochastic policy: `samples` steps in all, counted."""
         collection = self.settings.collection
         num_envs = self.settings.num_real_envs(samples)
-        trajectories = self.environment(num_envs).rollout(
-            PolicyArrays.of(policy),
+        trajectories = rollout(
+            self.environment(num_envs),
+            policy,
             samples // num_envs,
             seed=seed,
             psi=psi,
@@ -129,6 +134,48 @@ class Workshop:
             ou_sigma=collection.ou_sigma if exploration else 0.0,
         )
         self._count(purpose, samples)
+        return trajectories.to(self.device)
+
+    def many_trajectories(
+        self,
+        policies: Sequence[BasePolicy],
+        psis: Tensor,
+        rollouts: int,
+        seed: int,
+        purpose: str,
+        *,
+        contexts: Tensor | None = None,
+        num_steps: int | None = None,
+    ) -> Trajectories:
+        """Real trajectories of B tasks side by side, in one native call, counted.
+
+        Args:
+            policies: one for each task, or one for all.
+            psis: tasks (B, K).
+            rollouts: environments of each task.
+            seed: of every random number.
+            purpose: what the samples are counted as.
+            contexts: (B · rollouts, C) what the policies see beside the state.
+            num_steps: T; None: the horizon.
+
+        Returns:
+            Row b · rollouts + r is environment r of task b; the states are without the contexts.
+        """
+        tasks = len(psis)
+        environment = self.environment(tasks * rollouts)
+        if len(policies) not in (1, tasks):
+            raise ValueError(f"policies: expected 1 or B={tasks}, got {len(policies)}")
+        of_env = torch.arange(tasks).repeat_interleave(rollouts) if len(policies) > 1 else None
+        steps = self.settings.physics.horizon if num_steps is None else num_steps
+        trajectories = environment.rollout(
+            [arrays_of(policy) for policy in policies],
+            steps,
+            seed=seed,
+            psi=psis.repeat_interleave(rollouts, 0),
+            policy_of_env=of_env,
+            contexts=contexts,
+        )
+        self._count(purpose, tasks * rollouts * steps)
         return trajectories.to(self.device)
 
     def collect(
@@ -144,13 +191,18 @@ class Workshop:
         finite = torch.isfinite(rows["next_obs"]).all(1)
         return {name: x[finite].cpu().contiguous() for name, x in rows.items()}
 
-    def real_returns(self, policy: GaussianPolicy, psi: Tensor, episodes: int, seed: int) -> Tensor:
-        """Undiscounted returns (episodes,) of the stochastic policy in the real environment."""
+    def real_returns(self, policy: Policy, psi: Tensor, episodes: int, seed: int) -> Tensor:
+        """Undiscounted returns (episodes,) of a policy in the real environment."""
         horizon = self.settings.physics.horizon
-        environment = self.environment(episodes)
-        trajectories = environment.rollout(PolicyArrays.of(policy), horizon, seed=seed, psi=psi)
+        trajectories = rollout(self.environment(episodes), policy, horizon, seed=seed, psi=psi)
         self._count("evaluation", episodes * horizon)
         return trajectories.first_episode_returns()
+
+    def evaluate(
+        self, policy: Policy, psi: Tensor, *, episodes: int, seed: int
+    ) -> npt.NDArray[np.float32]:
+        """`real_returns` as an array, with random numbers of their own."""
+        return self.real_returns(policy, psi, episodes, derive_seed(seed, "evaluate")).numpy()
 
     def virtual_trajectories(
         self, policy: GaussianPolicy, dynamics: Dynamics, psi: Tensor, samples: int, seed: int

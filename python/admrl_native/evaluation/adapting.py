@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from ..algorithms.adaptation import Adaptation, zero_shot
+from ..algorithms.learner import Adaptation, Learner
 from ..algorithms.workshop import Workshop
+from ..networks.conditioned import Policy
 from ..networks.policy import GaussianPolicy
-from ..training.agent import Agent
 from ..training.model_learner import ModelLearner
 from .comparison import Returns
 from .oracle import earned
@@ -31,61 +31,56 @@ class Adapted:
 
     real_samples: int
     returns: Returns
-    policy: GaussianPolicy
+    policy: Policy
 
 
 def adapt_all(
-    workshop: Workshop,
-    model: ModelLearner,
+    learner: Learner,
     psis: Tensor,
     *,
     episodes: int,
     seed: int,
     after_step: AfterStep = lambda: None,
-) -> tuple[ModelLearner, list[Agent], list[Adapted]]:
-    """Zero-shot adaptation to all tasks (B, K) in one batch; `model` is left as it is.
+) -> tuple[Sequence[Adaptation], list[Adapted]]:
+    """Zero-shot adaptation to all tasks (B, K) in one batch; the learner is left as it is.
 
     Returns:
-        The model as it has become, which is the same for every task, the agents, and what they
-        earn: from the first two `adapt_further` goes on.
+        The adaptations, which can go on, and what they earn.
     """
-    learned, agents = zero_shot(workshop, model, psis, seed, lambda _i, _figures: after_step())
+    adaptations = learner.adaptations(psis, seed=seed, after_step=after_step)
     adapted = [
-        Adapted(0, earned(workshop, agent.policy, psi, episodes, seed), agent.policy)
-        for agent, psi in zip(agents, psis, strict=True)
+        Adapted(0, earned(learner.workshop, a.policy, psi, episodes, seed), a.policy)
+        for a, psi in zip(adaptations, psis, strict=True)
     ]
-    return learned, agents, adapted
+    return adaptations, adapted
 
 
 def adapt_further(
-    workshop: Workshop,
-    learned: ModelLearner,
-    agent: Agent,
+    learner: Learner,
+    adaptation: Adaptation,
     psi: Tensor,
     wanted: Sequence[int],
     *,
     episodes: int,
     seed: int,
-    after_step: AfterStep = lambda: None,
 ) -> Iterator[Adapted]:
-    """Rounds of real samples and SLBO on one task, after its zero-shot adaptation.
+    """Rounds of real samples and learning on one task, after its zero-shot adaptation.
 
     Args:
-        workshop: of the run.
-        learned: the model and data after zero-shot adaptation; changed.
-        agent: after zero-shot adaptation; changed.
+        learner: of the run.
+        adaptation: after zero-shot adaptation; changed.
         psi: the task (K,).
         wanted: the n > 0 to stop at, ascending multiples of `n_adapt`.
         episodes: of each set of real episodes.
         seed: as of the zero-shot adaptation.
-        after_step: called after every virtual iteration.
     """
-    per_round = workshop.settings.schedule.n_adapt
-    adaptation = Adaptation(workshop, learned, agent, psi, seed, lambda _i, _figures: after_step())
+    per_round, done = learner.settings.schedule.n_adapt, 0
     for n in wanted:
-        while adaptation.stages * per_round < n:
-            adaptation.slbo_stage(per_round)
-        yield Adapted(n, earned(workshop, agent.policy, psi, episodes, seed), agent.policy)
+        while done < n:
+            adaptation.learn(per_round)
+            done += per_round
+        policy = adaptation.policy
+        yield Adapted(n, earned(learner.workshop, policy, psi, episodes, seed), policy)
 
 
 def model_error(

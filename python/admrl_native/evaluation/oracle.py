@@ -18,6 +18,7 @@ from ..algorithms.settings import ScheduleSettings, TrainingSettings
 from ..algorithms.workshop import Workshop
 from ..families.declaration import Family
 from ..families.physics import PhysicsSettings
+from ..networks.conditioned import Policy
 from ..networks.normaliser import Normaliser
 from ..networks.policy import GaussianPolicy
 from ..networks.settings import NetworkSettings
@@ -139,9 +140,7 @@ def _update(
     return float(samples[0].first_episode_returns().mean())
 
 
-def earned(
-    workshop: Workshop, policy: GaussianPolicy, psi: Tensor, episodes: int, seed: int
-) -> Returns:
+def earned(workshop: Workshop, policy: Policy, psi: Tensor, episodes: int, seed: int) -> Returns:
     """What a policy earns on a task, on two independent sets of real episodes."""
     return Returns(
         *(

@@ -92,6 +92,12 @@ def normalised_columns(scale: float = 1.0) -> Initialiser:
     return initialise
 
 
+def fan_in_uniform(weight: Tensor, generator: torch.Generator) -> None:
+    """Uniform weights (out, in) between ±1/√in."""
+    bound = weight.shape[1] ** -0.5
+    weight.uniform_(-bound, bound, generator=generator)
+
+
 def truncated_normal(std: float) -> Initialiser:
     """Gaussian weights of standard deviation `std`, cut at two standard deviations."""
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -52,3 +54,14 @@ class Normaliser(nn.Module):
     def forward(self, rows: Tensor) -> Tensor:
         """(rows − mean) / std."""
         return (rows - self.mean) / self.std
+
+
+def side_by_side(parts: Sequence[Normaliser]) -> Normaliser:
+    """Of vectors made of several parts: the mean and std that each part's normaliser has now.
+
+    On the device of the first; not to be updated: it does not know how many rows there were.
+    """
+    joined = Normaliser(sum(part.mean.numel() for part in parts)).to(parts[0].mean.device)
+    for name in ("mean64", "mean", "std"):
+        getattr(joined, name).copy_(torch.cat([getattr(part, name) for part in parts]))
+    return joined

@@ -12,9 +12,10 @@ from safetensors.torch import load_file
 
 from ..families.declaration import Family
 from ..families.physics import PhysicsSettings
-from ..networks.policy import GaussianPolicy
-from ..networks.settings import NetworkSettings
-from ..sampling.real import PolicyArrays, RealEnvironment
+from ..networks.conditioned import Policy
+from ..networks.stored_policy import policy_of
+from ..sampling.policy_rollout import rollout
+from ..sampling.real import RealEnvironment
 from ..settings import SettingError
 
 
@@ -35,35 +36,34 @@ class Episode:
     timed_out: bool
 
 
-def load_policy(path: pathlib.Path, family: Family, networks: NetworkSettings) -> GaussianPolicy:
-    """The policy of a file that has `GaussianPolicy.state_dict()`.
+def load_policy(path: pathlib.Path) -> Policy:
+    """The policy of a file that has its `state_dict()`.
 
     Raises:
-        SettingError: there is no such file, or it does not fit the run.
+        SettingError: there is no such file, or it is not of a policy.
     """
-    policy = GaussianPolicy(family.obs_dim, family.act_dim, networks, torch.Generator())
     try:
-        policy.load_state_dict(load_file(path))
-    except Exception as error:  # safetensors has an error class of its own, torch RuntimeError
+        return policy_of(load_file(path))
+    except Exception as error:  # safetensors has an error class of its own
         reason = str(error).splitlines()[0]
         raise SettingError("run", f"expected a policy in {path}: {reason}") from None
-    return policy
 
 
 def play(
     family: Family,
     physics: PhysicsSettings,
-    policy: GaussianPolicy,
+    policy: Policy,
     psi: tuple[float, ...],
     seed: int,
 ) -> Episode:
-    """The first episode of the stochastic policy on a task ψ (K,).
+    """The first episode of a policy on a task ψ (K,).
 
     Determinism: depends on the seed alone.
     """
     environment = RealEnvironment(family, physics, 1, 1)
-    arrays = PolicyArrays.of(policy)
-    t = environment.rollout(arrays, physics.horizon, seed=seed, psi=psi)
+    t = rollout(
+        environment, policy, physics.horizon, seed=seed, psi=torch.tensor(psi, dtype=torch.float64)
+    )
     length = int((t.dones | t.timeouts)[0].int().argmax()) + 1
     # The rollout runs inside the core: its actions, given one by one, lead through its states.
     simulation = environment.simulation

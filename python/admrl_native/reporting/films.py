@@ -87,7 +87,7 @@ def _shoot(
     run = next(r for r in runs if (r.label, r.config.seed) == (film["label"], film["seed"]))
     path = run.evaluations[film["grid"]].policy(film["task"], film["real_samples"])
     config = run.config
-    policy = load_policy(path, config.family, config.training.networks)
+    policy = load_policy(path)
     seed = derive_seed(config.seed, "film", film["task"])
     episode = play(config.family, config.training.physics, policy, tuple(film["psi"]), seed)
     number = family["labels"].index(film["label"]) + 1

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..algorithms.settings import METHODS
+from ..algorithms.methods import METHODS, reads
 from ..runs.config import Config
 from ..runs.options import options
 from ..runs.presets import PRESETS, preset
-
-NAMES = {"admrl": "AdMRL", "mb-unif": "MB-Unif", "mb-gauss": "MB-Gauss"}
 
 _PRESET, _FIRST = "preset", "first_psi"
 
@@ -42,21 +40,29 @@ def varied_values(config: Config, varied: Sequence[str]) -> Mapping[str, Any]:
 
 def label(config: Config, varied: Sequence[str]) -> str:
     """Such as "AdMRL", or "AdMRL, small, step_size 2"; runs of one label differ by seed alone."""
-    parts = [NAMES.get(config.method, config.method)]
+    parts = [METHODS[config.method].title]
     for name, value in varied_values(config, varied).items():
+        if not _reads(config, name):
+            continue
         parts.append(str(value) if name == _PRESET else f"{name} {_shown(value)}")
     return ", ".join(parts)
 
 
 def order(config: Config, varied: Sequence[str]) -> tuple[Any, ...]:
     """Sorts runs: methods as the paper has them, then options by size, then seeds."""
-    keys: list[Any] = [METHODS.index(config.method)]
+    keys: list[Any] = [list(METHODS).index(config.method)]
     for name, value in varied_values(config, varied).items():
         if name == _PRESET:
             keys.append(PRESETS.index(value))
         else:  # numbers, then words; None first
             keys.append((value is not None, isinstance(value, str), value or 0))
     return (*keys, config.seed)
+
+
+def _reads(config: Config, name: str) -> bool:
+    """Whether what differs is anything to the run's method."""
+    option = options().get(name)
+    return option is None or reads(config.method, option.group, option.field)
 
 
 def _beyond_preset(config: Config, name: str) -> Any:

@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from ..algorithms.settings import METHODS, TrainingSettings
+from ..algorithms.methods import METHODS, check_schedule, readers, reads
+from ..algorithms.settings import TrainingSettings
 from ..families.catalogue import FAMILIES, make_family
 from ..families.declaration import Family
 from ..settings import SettingError
@@ -22,7 +23,7 @@ from .presets import PRESETS, preset
 DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_FAMILY = "Hopper2D"
 
-# Sample counts that are shared out evenly among environments.
+# Sample counts of the model-based methods that are shared out evenly among environments.
 _SHARED = {
     "n_trpo": "n_virtual_envs",
     "n_collect": "num_envs",
@@ -39,7 +40,8 @@ class Config:
 
     Attributes:
         family: what a task is.
-        training: every constant of the algorithms.
+        training: every constant of the algorithms; those that the method does not read are the
+            preset's.
         method: one of `METHODS`.
         preset: the preset `training` started from; a label.
         seed: seed of every random stream of the run.
@@ -61,14 +63,20 @@ class Config:
     first_psi: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
-        _check_choice("method", self.method, METHODS)
+        _check_choice("method", self.method, tuple(METHODS))
         _check_choice("preset", self.preset, PRESETS)
         _check_choice("device", self.device, DEVICES)
         _check_integer("seed", self.seed, minimum=0, maximum=2**63 - 1)
         _check_integer("threads", self.threads, minimum=1, maximum=4096)
-        _check_shares(self.training)
+        if self.model_based:
+            _check_shares(self.training)
+        check_schedule(self.method, self.training)
         if self.method == "admrl":
             check_gradient_samples(self.training)
+        if self.first_psi is not None and not self.model_based:
+            raise SettingError(
+                "first_psi", f"expected none for {self.method}, which draws all its training tasks"
+            )
         if self.first_psi is not None:
             object.__setattr__(
                 self, "first_psi", check_task("first_psi", self.first_psi, self.family)
@@ -79,8 +87,13 @@ class Config:
         """The run in a few words."""
         return f"{self.method} on {self.family.name}, {self.preset}, seed {self.seed}"
 
+    @property
+    def model_based(self) -> bool:
+        """Whether a dynamics model is learned."""
+        return METHODS[self.method].model_based
+
     def to_dict(self) -> dict[str, Any]:
-        """Plain values only: what `from_dict` reads."""
+        """Plain values only: what `from_dict` reads. Settings are those that the method reads."""
         return {
             "family": self.family.name,
             "method": self.method,
@@ -89,7 +102,7 @@ class Config:
             "threads": self.threads,
             "device": self.device,
             "first_psi": None if self.first_psi is None else list(self.first_psi),
-            "settings": self.training.to_dict(),
+            "settings": _what_is_read(self.method, self.training),
             "family_definition": self.family.to_dict(),
         }
 
@@ -114,9 +127,13 @@ class Config:
         if "family_definition" not in values:
             raise SettingError("family_definition", "expected a value, got none")
         first_psi = values["first_psi"]
+        family = Family.from_dict(values["family_definition"])
+        for name, choices in (("method", tuple(METHODS)), ("preset", PRESETS)):
+            _check_choice(name, values[name], choices)
+        others = preset(values["preset"], family.name)
         return cls(
-            family=Family.from_dict(values["family_definition"]),
-            training=TrainingSettings.from_dict(values["settings"]),
+            family=family,
+            training=_restored(values["method"], values["settings"], others),
             method=values["method"],
             preset=values["preset"],
             seed=values["seed"],
@@ -164,8 +181,11 @@ def make_config(
     elif not family.model.startswith("gymnasium:"):
         # The run folder must find the model from any directory.
         family = dataclasses.replace(family, model=os.path.abspath(family.model))
+    _check_choice("method", method, tuple(METHODS))
     _check_choice("preset", preset_name, PRESETS)
     overrides = dict(overrides or {})
+    for name in overrides:
+        check_is_read(name, (method,))
     if first_psi is not None and "first_u" in overrides:
         raise SettingError("first_psi", "expected no first_u beside it: both choose the first task")
     return Config(
@@ -178,6 +198,22 @@ def make_config(
         device=device,
         first_psi=None if first_psi is None else tuple(first_psi),
     )
+
+
+def check_is_read(name: str, methods: Sequence[str]) -> None:
+    """Whether an option decides what one of these methods computes.
+
+    Raises:
+        SettingError: no such option, or none of them reads it.
+    """
+    option = options().get(name)
+    if option is None:
+        return  # `override` says so
+    if not any(reads(method, option.group, option.field) for method in methods):
+        whose = ", ".join(readers(option.group, option.field))
+        raise SettingError(
+            name, f"expected none for {', '.join(methods)}: it is an option of {whose}"
+        )
 
 
 def available_cpus() -> int:
@@ -214,6 +250,36 @@ def check_task(
         if not math.isfinite(value):
             raise SettingError(name, f"expected a finite {dimension}, got {value:g}")
     return values
+
+
+def _what_is_read(method: str, training: TrainingSettings) -> dict[str, Any]:
+    """The settings that a method reads, by group and field."""
+    found = {
+        group: {field: v for field, v in fields.items() if reads(method, group, field)}
+        for group, fields in training.to_dict().items()
+    }
+    return {group: fields for group, fields in found.items() if fields}
+
+
+def _restored(method: str, stored: Any, others: TrainingSettings) -> TrainingSettings:
+    """The inverse of `_what_is_read`; what it left out is taken from others."""
+    expected = _what_is_read(method, others)
+    _check_names("settings", stored, expected)
+    for group in expected:
+        _check_names(group, stored[group], expected[group])
+    whole = others.to_dict()
+    return TrainingSettings.from_dict({g: {**whole[g], **stored.get(g, {})} for g in whole})
+
+
+def _check_names(where: str, got: Any, expected: Mapping[str, Any]) -> None:
+    if not isinstance(got, Mapping):
+        raise SettingError(where, f"expected a mapping of its fields, got {got!r}")
+    for name in got:
+        if name not in expected:
+            raise SettingError(str(name), f"expected a field of {where}, which has none")
+    for name in expected:
+        if name not in got:
+            raise SettingError(name, f"expected a value in {where}, got none")
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:

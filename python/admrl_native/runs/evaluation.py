@@ -80,6 +80,7 @@ class _Evaluation:
         self._plan, self._place, self._log = plan, place, log
         self._pool, self._progress = pool, progress
         self._tasks = range(len(plan.psis))
+        self._has_model = plan.config.model_based
         self._returns = {
             (line["task"], line["real_samples"]): line
             for line in log.finished
@@ -95,7 +96,7 @@ class _Evaluation:
         """A_0 of all tasks, in batches. What a task gets does not depend on its batch."""
         missing = [task for task in self._tasks if (task, 0) not in self._returns]
         jobs = [ZeroShotJob(tuple(missing[i : i + most])) for i in range(0, len(missing), most)]
-        schedule = self._plan.config.training.schedule
+        steps, _ = self._steps()
 
         def after(job: ZeroShotJob, done: dict[str, Any], seconds: float) -> None:
             batch = job.tasks[0]
@@ -108,7 +109,7 @@ class _Evaluation:
             f"zero-shot adaptation to {len(self._tasks)} tasks of {self._plan.grid}",
             jobs,
             self._plan.config.title,
-            schedule.n_zeroshot,
+            steps,
             after,
         )
 
@@ -119,8 +120,8 @@ class _Evaluation:
             wanted = [n for n in self._plan.real_samples if (task, n) not in self._returns]
             if wanted:
                 jobs.append(FurtherJob(task, self._returns[task, 0]["batch"], tuple(wanted)))
-        schedule = self._plan.config.training.schedule
-        stages = max(self._plan.real_samples) // schedule.n_adapt
+        rounds = max(self._plan.real_samples) // self._plan.config.training.schedule.n_adapt
+        _, steps = self._steps()
 
         def after(job: FurtherJob, done: list[dict[str, Any]], seconds: float) -> None:
             for adapted in done:
@@ -134,9 +135,14 @@ class _Evaluation:
             f"adaptation with {', '.join(map(str, self._plan.real_samples[1:]))} real samples",
             jobs,
             self._plan.config.title,
-            stages * schedule.n_inner,
+            rounds * steps,
             after,
         )
+
+    def _steps(self) -> tuple[int, int]:
+        from ..algorithms.methods import adaptation_steps
+
+        return adaptation_steps(self._plan.config.method, self._plan.config.training)
 
     def oracles(self) -> list[OracleResult]:
         """The tasks' own learners; none without a cache."""
@@ -165,9 +171,9 @@ class _Evaluation:
         return [result for result in found.values() if result is not None]
 
     def model_errors(self, oracles: Sequence[OracleResult]) -> None:
-        """Of the meta-trained model, on the transitions of the oracles."""
+        """Of the meta-trained model, if there is one, on the transitions of the oracles."""
         cache = self._plan.oracle
-        if cache is None:
+        if cache is None or not self._has_model:
             return
         learner = cache.key()
         missing = tuple(t for t in self._tasks if (t, learner) not in self._errors)
@@ -214,7 +220,7 @@ class _Evaluation:
                 "samples": [o.samples for o in oracles],
             },
             "model_errors": None
-            if plan.oracle is None
+            if plan.oracle is None or not self._has_model
             else [self._errors[task, learner]["error"] for task in self._tasks],
             "seconds": {
                 "zero-shot": _seconds(x for x in lines if x.get("real_samples") == 0),

@@ -16,7 +16,7 @@ from .workers import Work
 if TYPE_CHECKING:
     import torch
 
-    from ..algorithms.admrl import MetaTrainer
+    from ..algorithms.learner import Learner
     from ..evaluation.adapting import Adapted
 
 _ERROR_SAMPLES = 4000  # real samples of an oracle on which the model is judged
@@ -74,7 +74,7 @@ Job = ZeroShotJob | FurtherJob | OracleJob | ModelErrorJob
 
 
 def make_work(
-    make_learner: Callable[[], MetaTrainer], plan: EvaluationPlan, folder: RunFolder, threads: int
+    make_learner: Callable[[], Learner], plan: EvaluationPlan, folder: RunFolder, threads: int
 ) -> Work:
     """What does a job of an evaluation in a process of its own.
 
@@ -85,9 +85,9 @@ def make_work(
         threads: of an oracle.
     """
     place = EvaluationFolder.of(folder, plan.grid)
-    made: list[MetaTrainer] = []
+    made: list[Learner] = []
 
-    def learner() -> MetaTrainer:
+    def learner() -> Learner:
         if not made:
             made.append(make_learner())
         return made[0]
@@ -108,72 +108,54 @@ def make_work(
 
 
 def _zero_shot(
-    plan: EvaluationPlan, learner: MetaTrainer, job: ZeroShotJob, after_step: Callable[[], None]
+    plan: EvaluationPlan, learner: Learner, job: ZeroShotJob, after_step: Callable[[], None]
 ) -> dict[str, Any]:
     from ..evaluation.adapting import adapt_all
 
-    model, agents, adapted = adapt_all(
-        learner.workshop,
-        learner.model,
+    adaptations, adapted = adapt_all(
+        learner,
         _tensor([plan.psis[task] for task in job.tasks]),
         episodes=plan.episodes,
         seed=plan.seed,
         after_step=after_step,
     )
-    networks, optimisers = model.networks(), model.optimisers()
-    for task, agent in zip(job.tasks, agents, strict=True):
-        networks |= {f"task{task:03d}.{k}": v for k, v in agent.networks().items()}
-        optimisers |= {f"task{task:03d}.{k}": v for k, v in agent.optimisers().items()}
-    return {
-        "state": _as_numpy({"networks": networks, "optimisers": optimisers}),
-        "adapted": [_plain(a) for a in adapted],
-    }
+    state = learner.adaptation_state(dict(zip(job.tasks, adaptations, strict=True)))
+    return {"state": _as_numpy(state), "adapted": [_plain(a) for a in adapted]}
 
 
 def _further(
     plan: EvaluationPlan,
-    learner: MetaTrainer,
+    learner: Learner,
     place: EvaluationFolder,
     job: FurtherJob,
     after_step: Callable[[], None],
 ) -> list[dict[str, Any]]:
-    import torch
-
     from ..evaluation.adapting import adapt_further
 
+    psi = _tensor(plan.psis[job.task])
     state = checkpoints.load(place.zero_shot, job.batch).state
-    model = learner.model.copy(with_data=True)
-    model.load(state["networks"], state["optimisers"])
-    agent = learner.workshop.new_agent(torch.Generator())
-    name = f"task{job.task:03d}"
-    agent.load(
-        {k: state["networks"][f"{name}.{k}"] for k in ("policy", "value")},
-        {"value": state["optimisers"][f"{name}.value"]},
+    adaptation = learner.adaptation_from(
+        state, job.task, psi, seed=plan.seed, after_step=after_step
     )
     return [
         _plain(adapted)
         for adapted in adapt_further(
-            learner.workshop,
-            model,
-            agent,
-            _tensor(plan.psis[job.task]),
-            job.wanted,
-            episodes=plan.episodes,
-            seed=plan.seed,
-            after_step=after_step,
+            learner, adaptation, psi, job.wanted, episodes=plan.episodes, seed=plan.seed
         )
     ]
 
 
 def _model_errors(
-    plan: EvaluationPlan, cache: OracleCache, learner: MetaTrainer, job: ModelErrorJob
+    plan: EvaluationPlan, cache: OracleCache, learner: Learner, job: ModelErrorJob
 ) -> list[float]:
     import torch
 
+    from ..algorithms.admrl import MetaTrainer
     from ..evaluation.adapting import model_error
     from ..evaluation.oracle import training_settings
     from ..networks.policy import GaussianPolicy
 
+    assert isinstance(learner, MetaTrainer)  # others have no model
     workshop = learner.workshop
     networks = training_settings(plan.config.training.physics).networks
     errors = []

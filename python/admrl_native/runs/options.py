@@ -12,7 +12,15 @@ from ..algorithms.settings import TrainingSettings
 from ..settings import SettingError, Settings
 
 # Groups whose field names say too little without the group.
-_PREFIX = {"task_gradient": "gradient_", "value_fit": "value_", "dynamics_fit": "dynamics_"}
+_PREFIX = {
+    "task_gradient": "gradient_",
+    "value_fit": "value_",
+    "dynamics_fit": "dynamics_",
+    "mt": "mt_",
+    "maml": "maml_",
+    "pearl": "pearl_",
+    "sac": "sac_",
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -8,15 +8,14 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..algorithms.methods import METHODS
 from .summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 # Okabe and Ito's colours: told apart with any colour vision.
-_BLUE, _ORANGE, _GREEN, _RED, _GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
-
-_METHODS = {"admrl": "AdMRL", "mb-unif": "MB-Unif", "mb-gauss": "MB-Gauss"}
+BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
 
 _UNITS = {"velocity": " (m/s)", "height": " (m)"}
 
@@ -58,7 +57,7 @@ def draw(summary: Summary, path: pathlib.Path) -> None:
         curves, losses, kl = right.subplots(3, 1, height_ratios=(5, 3, 2), sharex=True)
         c = summary.config
         figure.suptitle(
-            f"{_METHODS.get(c.method, c.method)} on {c.family.name}   "
+            f"{METHODS[c.method].title} on {c.family.name}   "
             f"({c.preset} preset, seed {c.seed}, "
             f"{summary.real_samples:,} real samples)",
             fontsize=14,
@@ -76,7 +75,7 @@ def _draw_tasks(figure: Any, axes: Axes, summary: Summary) -> None:
     """Ψ: the plane of two dimensions (the third as colour), or a table of colours for many."""
     axes.set_title("Training tasks, in the order of their numbers")
     family = summary.config.family
-    names = _task_names(summary)
+    names = task_names(summary)
     if not summary.tasks:
         return
     if family.task_dim not in (2, 3):
@@ -109,7 +108,7 @@ def _draw_tasks(figure: Any, axes: Axes, summary: Summary) -> None:
     for begin, end in itertools.pairwise(places):
         arrow = {
             "arrowstyle": "-|>",
-            "color": _GREY,
+            "color": GREY,
             "shrinkA": 10,
             "shrinkB": 10,
             "connectionstyle": "arc3,rad=0.12",
@@ -165,9 +164,9 @@ def _draw_returns(axes: Axes, summary: Summary) -> None:
     axes.set_title("Return by task")
     numbers = [t.task + 1 for t in summary.tasks]
     parts: tuple[tuple[str, list[float | None], str, str, int], ...] = (
-        ("random policy", [t.random for t in summary.tasks], _GREY, "s", 55),
-        ("zero-shot", [t.zero_shot for t in summary.tasks], _ORANGE, "o", 130),
-        ("after SLBO", [t.slbo for t in summary.tasks], _BLUE, "D", 40),
+        ("random policy", [t.random for t in summary.tasks], GREY, "s", 55),
+        ("zero-shot", [t.zero_shot for t in summary.tasks], ORANGE, "o", 130),
+        ("after SLBO", [t.slbo for t in summary.tasks], BLUE, "D", 40),
     )
     for t in summary.tasks:
         known = [r for r in (t.random, t.zero_shot, t.slbo) if r is not None]
@@ -180,7 +179,7 @@ def _draw_returns(axes: Axes, summary: Summary) -> None:
     axes.set_ylabel("mean real return")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.margins(x=0.08)
-    _legend(axes, 3)
+    legend(axes, 3)
 
 
 def _draw_curves(axes: Axes, summary: Summary) -> None:
@@ -196,10 +195,10 @@ def _draw_curves(axes: Axes, summary: Summary) -> None:
     for i, (begin, end) in enumerate(spans.values()):  # every task has a policy of its own
         part = [(x, y) for x, y in virtual if begin < x <= end]
         label = "in the model" if i == 0 else None
-        axes.plot(*_columns(part), color=_GREEN, linewidth=1.2, label=label)
+        axes.plot(*_columns(part), color=GREEN, linewidth=1.2, label=label)
     for event, colour, marker, name in (
-        ("zero-shot", _ORANGE, "o", "real, zero-shot"),
-        ("slbo-stage", _BLUE, "D", "real, after a stage of SLBO"),
+        ("zero-shot", ORANGE, "o", "real, zero-shot"),
+        ("slbo-stage", BLUE, "D", "real, after a stage of SLBO"),
     ):
         real = [
             (x, r["real_return"])
@@ -211,14 +210,14 @@ def _draw_curves(axes: Axes, summary: Summary) -> None:
         random = next((t.random for t in summary.tasks if t.task == task), None)
         if random is not None:
             axes.plot(
-                [begin, end], [random] * 2, color=_GREY, linestyle="--",
+                [begin, end], [random] * 2, color=GREY, linestyle="--",
                 label="random policy" if i == 0 else None,
             )  # fmt: skip
     axes.set_ylabel("mean return of an episode")
     bottom, top = axes.get_ylim()
     axes.set_ylim(bottom - 0.06 * (top - bottom), top)  # room for the numbers of the tasks
     _mark_tasks(axes, spans, named=True)
-    _legend(axes, 4)
+    legend(axes, 4)
 
 
 def _draw_losses(axes: Axes, summary: Summary) -> None:
@@ -226,8 +225,8 @@ def _draw_losses(axes: Axes, summary: Summary) -> None:
     axes.set_title("Model error")
     positions = _positions(summary.records)
     for name, colour, marker, label in (
-        ("train_loss", _RED, "v", "training samples"),
-        ("validation_loss", _BLUE, "D", "held-out samples"),
+        ("train_loss", RED, "v", "training samples"),
+        ("validation_loss", BLUE, "D", "held-out samples"),
     ):
         pairs = [(x, r[name]) for x, r in positions if r["event"] == "slbo-stage" and r.get(name)]
         axes.plot(
@@ -236,7 +235,7 @@ def _draw_losses(axes: Axes, summary: Summary) -> None:
     axes.set_ylabel("one step, in standard\ndeviations of a step")
     axes.set_ylim(bottom=0)
     _mark_tasks(axes, _spans(summary.records))
-    _legend(axes, 2)
+    legend(axes, 2)
 
 
 def _draw_kl(axes: Axes, summary: Summary) -> None:
@@ -247,11 +246,11 @@ def _draw_kl(axes: Axes, summary: Summary) -> None:
         for x, r in _positions(summary.records)
         if r["event"] == "virtual-iteration" and r.get("kl") is not None
     ]
-    axes.plot(*_columns(pairs), color=_BLUE, linewidth=1, label="last update of an iteration")
+    axes.plot(*_columns(pairs), color=BLUE, linewidth=1, label="last update of an iteration")
     max_kl = summary.config.training.trpo.max_kl
-    axes.axhline(max_kl, color=_GREY, linestyle="--", linewidth=1, label="trust region")
+    axes.axhline(max_kl, color=GREY, linestyle="--", linewidth=1, label="trust region")
     axes.set_ylabel("KL divergence\n(nats)")
-    _legend(axes, 2)
+    legend(axes, 2)
     axes.set_xlabel("virtual iterations")
     axes.set_ylim(bottom=0)
     _mark_tasks(axes, _spans(summary.records))
@@ -272,7 +271,7 @@ def _mark_tasks(axes: Axes, spans: Mapping[int, tuple[int, int]], *, named: bool
         axes.set_xlim(0, 1.015 * last)
 
 
-def _legend(axes: Axes, columns: int) -> None:
+def legend(axes: Axes, columns: int) -> None:
     """Above the axes, on the right: never over the data."""
     axes.legend(
         loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=columns, borderaxespad=0.2,
@@ -305,7 +304,7 @@ def _columns(pairs: Sequence[tuple[float, float]]) -> tuple[list[float], list[fl
     return [p[0] for p in pairs], [p[1] for p in pairs]
 
 
-def _task_names(summary: Summary) -> list[str]:
+def task_names(summary: Summary) -> list[str]:
     """The names of the task dimensions, with SI units for velocities and heights."""
     names = summary.config.family.task_names
     return [name + _UNITS.get(name.split()[-1], "") for name in names]

@@ -6,8 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TextIO
 
+from ..algorithms.methods import num_iterations
 from .config import Config
-from .time_left import TimeLeft, in_words
+from .time_left import in_words, make_time_left
 
 _PHASES = {
     "random-policy": "random policy",
@@ -15,6 +16,9 @@ _PHASES = {
     "slbo": "SLBO stage",
     "task-gradient": "task gradient",
 }
+
+
+_ITERATION_LINES = 50  # of the plain lines of a run with many iterations, about
 
 
 class Progress(Protocol):
@@ -58,8 +62,11 @@ class PlainProgress:
     def __init__(self, config: Config, stream: TextIO) -> None:
         self._schedule = config.training.schedule
         self._stream = stream
-        self._left = TimeLeft(self._schedule)
-        self._stage = 0
+        self._left = make_time_left(config)
+        self._model_based = config.model_based
+        self._iterations = (
+            1 if config.model_based else num_iterations(config.method, config.training)
+        )
 
     def start(self, past: Sequence[Mapping[str, Any]]) -> None:
         self._left.start(past)
@@ -71,15 +78,30 @@ class PlainProgress:
         self._left.step()
 
     def record(self, event: str, values: Mapping[str, Any]) -> None:
-        if event == "slbo-stage":
-            self._left.stage_done()
-        text = line(event, values, self._schedule.n_tasks, self._stages(values))
+        self._left.record(event)
+        if event == "compute" and not self._model_based:
+            text: str | None = computed("training", values)
+        elif event == "iteration":
+            text = self._iteration(values)
+        else:
+            text = line(event, values, self._schedule.n_tasks, self._stages(values))
         if text is None:
             return
         seconds = self._left.seconds()
-        if event == "slbo-stage" and seconds is not None:
+        if event in ("slbo-stage", "iteration") and seconds is not None:
             text += f"  ({in_words(seconds)} left)"
         self.show(text)
+
+    def _iteration(self, values: Mapping[str, Any]) -> str | None:
+        """The line of an iteration; of many, the first, the last and some others."""
+        done = int(values["iteration"]) + 1
+        every = max(1, self._iterations // _ITERATION_LINES)
+        if done % every and done not in (1, self._iterations):
+            return None
+        text = f"iteration {done}/{self._iterations}: return {number(values.get('real_return'))}"
+        if values.get("adapted_return") is not None:
+            text += f", {number(values['adapted_return'])} after adaptation"
+        return text
 
     def show(self, text: str) -> None:
         print(text, file=self._stream, flush=True)
@@ -140,7 +162,8 @@ class LiveProgress(PlainProgress):
         for name in ("task", "psi"):
             if name in values:
                 self._task[name] = values[name]
-        for name in ("real_return", "virtual_return", "model_loss", "validation_loss"):
+        for name in ("real_return", "adapted_return", "virtual_return", "model_loss",
+                     "validation_loss"):  # fmt: skip
             if values.get(name) is not None:
                 self._values[name] = values[name]
         if event == "random-policy":
@@ -163,9 +186,9 @@ class LiveProgress(PlainProgress):
         shown = self._bars.tasks[self._phase_bar]
         self._bars.update(self._phase_bar, note=f"{int(shown.completed)}/{int(shown.total or 0)}")
         task = ""
-        if "task" in self._task:
+        if "task" in self._task and self._model_based:
             task = f"  task {self._task['task'] + 1}/{self._schedule.n_tasks}"
-        if "psi" in self._task:
+        if "psi" in self._task and self._model_based:
             task += f"  psi {psi_text(self._task['psi'])}"
         figures = "  ".join(
             f"{name} {number(self._values[key])}"
@@ -179,6 +202,7 @@ class LiveProgress(PlainProgress):
 _FIGURES = {
     "random_return": "random policy",
     "real_return": "real return",
+    "adapted_return": "after adaptation",
     "virtual_return": "virtual return",
     "model_loss": "model error",
     "validation_loss": "held-out model error",
@@ -201,7 +225,7 @@ def line(event: str, values: Mapping[str, Any], n_tasks: int, n_stages: int) -> 
     head = f"task {values.get('task', 0) + 1}/{n_tasks}"
     get = values.get
     if event == "compute":
-        return f"virtual training: {get('path')}, {get('precision')}, {get('where')}"
+        return computed("virtual training", values)
     if event == "random-policy":
         psi, value = psi_text(get("psi")), number(get("return_mean"))
         return f"{head}  psi {psi}  random policy: return {value}"
@@ -219,6 +243,11 @@ def line(event: str, values: Mapping[str, Any], n_tasks: int, n_stages: int) -> 
     if event == "task-gradient":
         return _gradient_lines(head, values)
     return None
+
+
+def computed(what: str, values: Mapping[str, Any]) -> str:
+    """What computes, as `Compute.describe` has it."""
+    return f"{what}: {values.get('path')}, {values.get('precision')}, {values.get('where')}"
 
 
 def _gradient_lines(head: str, values: Mapping[str, Any]) -> str:

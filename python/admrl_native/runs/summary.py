@@ -56,6 +56,11 @@ class Summary:
     virtual_samples: int
     wall_seconds: float
 
+    @property
+    def iterations(self) -> Sequence[Mapping[str, Any]]:
+        """The "iteration" records: of a model-free method, which has no other figures."""
+        return [r for r in self.records if r["event"] == "iteration"]
+
 
 def summarise(path: pathlib.Path) -> Summary:
     """Reads a run folder.
@@ -77,9 +82,11 @@ def write_summary(path: pathlib.Path, stream: TextIO | None = None) -> pathlib.P
     Returns:
         The picture's path.
     """
-    from .picture import draw
-
     summary = summarise(path)
+    if summary.config.model_based:
+        from .picture import draw
+    else:
+        from .iterations_picture import draw
     if stream is not None:
         print_table(summary, stream)
     picture = RunFolder(path).picture
@@ -88,14 +95,13 @@ def write_summary(path: pathlib.Path, stream: TextIO | None = None) -> pathlib.P
 
 
 def print_table(summary: Summary, stream: TextIO) -> None:
-    """One row per task; a rich table on a terminal, plain columns elsewhere."""
-    columns = ("task", "psi", "random policy", "zero-shot", "after SLBO")
-    rows = [
-        (str(t.task + 1), psi_text(t.psi), number(t.random), number(t.zero_shot), number(t.slbo))
-        for t in summary.tasks
-    ]
+    """One row per task, or some iterations; a rich table on a terminal, plain columns elsewhere."""
+    if summary.config.model_based:
+        what, left, columns, rows = "task", 1, *_task_rows(summary)
+    else:
+        what, left, columns, rows = "iteration", -1, *_iteration_rows(summary)
     config = summary.config
-    title = f"Mean return by task: {config.title}"
+    title = f"Mean return by {what}: {config.title}"
     totals = (
         f"{summary.real_samples:,} real samples, {summary.virtual_samples:,} virtual samples, "
         f"{in_words(summary.wall_seconds)}"
@@ -106,7 +112,7 @@ def print_table(summary: Summary, stream: TextIO) -> None:
 
         table = Table(title=title, caption=totals)
         for i, name in enumerate(columns):
-            table.add_column(name, justify="left" if i == 1 else "right")
+            table.add_column(name, justify="left" if i == left else "right")
         for row in rows:
             table.add_row(*row)
         Console(file=stream).print(table)
@@ -115,11 +121,41 @@ def print_table(summary: Summary, stream: TextIO) -> None:
     lines = [title]
     for row in (columns, *rows):
         cells = (
-            c.ljust(w) if i == 1 else c.rjust(w)
+            c.ljust(w) if i == left else c.rjust(w)
             for i, (c, w) in enumerate(zip(row, widths, strict=True))
         )
         lines.append("  ".join(cells))
     print("\n".join([*lines, totals]), file=stream, flush=True)
+
+
+_Table = tuple[Sequence[str], Sequence[Sequence[str]]]  # columns, rows
+
+
+def _task_rows(summary: Summary) -> _Table:
+    rows = [
+        (str(t.task + 1), psi_text(t.psi), number(t.random), number(t.zero_shot), number(t.slbo))
+        for t in summary.tasks
+    ]
+    return ("task", "psi", "random policy", "zero-shot", "after SLBO"), rows
+
+
+_SHOWN_ITERATIONS = 12  # rows, about
+
+
+def _iteration_rows(summary: Summary) -> _Table:
+    """Some iterations at equal distances, the last one among them."""
+    every = -(-len(summary.iterations) // _SHOWN_ITERATIONS)
+    chosen = summary.iterations[::-1][:: every or 1][::-1]
+    rows = [
+        (
+            str(r["iteration"] + 1),
+            f"{sum(r['real_samples'].values()):,}",
+            number(r["real_return"]),
+            number(r["adapted_return"]),
+        )
+        for r in chosen
+    ]
+    return ("iteration", "real samples", "return", "after adaptation"), rows
 
 
 def _summarise(folder: RunFolder, config: Config) -> Summary:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import pathlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
+from ..algorithms.methods import METHODS, reads
 from ..evaluation.settings import OracleSettings
 from ..settings import SettingError
-from .config import Config, make_config
+from .config import Config, check_is_read, make_config
 from .executor import Executor
 from .options import options
 from .sweep_folder import error_file
@@ -65,8 +66,8 @@ class Sweep:
         methods: as in `Config`.
         seeds: as in `Config`.
         preset: of every run.
-        vary: option name to the values that it takes.
-        settings: option name to value, the same for every run.
+        vary: option name to the values that it takes, in the runs of methods that read it.
+        settings: option name to value, the same for every run of a method that reads it.
         threads: of each run.
         device: of each run.
         evaluation: None: the runs are only trained.
@@ -94,11 +95,25 @@ class Sweep:
         for name in self.vary:
             if name in self.settings:
                 raise SettingError(name, "expected it once, got it as varied and as fixed")
-        choices = [[(name, value) for value in values] for name, values in self.vary.items()]
-        table = itertools.product(
-            self.families, self.methods, itertools.product(*choices), self.seeds
+        known = [method for method in self.methods if method in METHODS]
+        for name in (*self.vary, *self.settings):
+            if len(known) == len(self.methods):  # else the cell says which is not
+                check_is_read(name, known)
+        return [
+            self._cell(family, method, dict(varied), seed)
+            for family, method in itertools.product(self.families, self.methods)
+            for varied, seed in itertools.product(self._variations(method), self.seeds)
+        ]
+
+    def _variations(self, method: str) -> Iterable[tuple[tuple[str, Any], ...]]:
+        """Every choice of the varied options that a method reads."""
+        return itertools.product(
+            *(
+                [(name, value) for value in values]
+                for name, values in self.vary.items()
+                if _is_read(method, name)
+            )
         )
-        return [self._cell(f, m, dict(varied), seed) for f, m, varied, seed in table]
 
     def _cell(self, family: str, method: str, varied: Mapping[str, Any], seed: int) -> Cell:
         try:
@@ -109,7 +124,10 @@ class Sweep:
                 seed=seed,
                 threads=self.threads,
                 device=self.device,
-                overrides={**self.settings, **varied},
+                overrides={
+                    **{k: v for k, v in self.settings.items() if _is_read(method, k)},
+                    **varied,
+                },
             )
         except SettingError as error:
             raise SettingError(_PLURAL.get(error.name, error.name), error.problem) from None
@@ -191,6 +209,12 @@ def run_sweep(
     finally:
         progress.stop()
     return failures
+
+
+def _is_read(method: str, name: str) -> bool:
+    """Whether a method reads an option; a method or an option that is not known is for others."""
+    option = options().get(name)
+    return option is None or method not in METHODS or reads(method, option.group, option.field)
 
 
 def _check_distinct(name: str, values: Sequence[Any]) -> None:

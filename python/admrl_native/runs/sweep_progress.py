@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from .config import Config
-from .time_left import TimeLeft, in_words
+from .time_left import in_words, make_time_left
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -106,7 +106,7 @@ class LiveSweep(PlainSweep):
         from rich.table import Table
         from rich.text import Text
 
-        options = list(self._cells[0].varied) if self._cells else []
+        options = list(dict.fromkeys(name for cell in self._cells for name in cell.varied))
         failed = sum(_kind(state) == "failed" for state in self._states.values())
         caption = f"{len(self._ended) - failed} of {len(self._cells)} runs done"
         if failed:
@@ -122,7 +122,7 @@ class LiveSweep(PlainSweep):
             table.add_row(
                 cell.config.family.name,
                 cell.config.method,
-                *map(str, cell.varied.values()),
+                *(str(cell.varied.get(name, "")) for name in options),
                 str(cell.config.seed),
                 Text(
                     state, style=_STYLES.get(_kind(state), "bold")
@@ -163,11 +163,11 @@ class ReportedProgress:
         report: Callable[[str, float | None], None],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._tasks = config.training.schedule.n_tasks
-        self._left = TimeLeft(config.training.schedule, clock)
+        self._tasks = config.training.schedule.n_tasks if config.model_based else None
+        self._left = make_time_left(config, clock)
         self._report = report
         self._clock = clock
-        self._task = 0
+        self._doing = ""
         self._told = clock()
 
     def start(self, past: Sequence[Mapping[str, Any]]) -> None:
@@ -175,7 +175,7 @@ class ReportedProgress:
 
     def phase(self, name: str, *, task: int, steps: int) -> None:
         self._left.phase(name, task=task, steps=steps)
-        self._task = task
+        self._doing = name if self._tasks is None else f"task {task + 1}/{self._tasks}"
         self._tell()
 
     def step(self, values: Mapping[str, float]) -> None:
@@ -184,15 +184,14 @@ class ReportedProgress:
             self._tell()
 
     def record(self, event: str, values: Mapping[str, Any]) -> None:
-        if event == "slbo-stage":
-            self._left.stage_done()
+        self._left.record(event)
 
     def stop(self) -> None:
         pass
 
     def _tell(self) -> None:
         self._told = self._clock()
-        self._report(f"training task {self._task + 1}/{self._tasks}", self._left.seconds())
+        self._report(f"training {self._doing}", self._left.seconds())
 
 
 def make_sweep_progress(stream: TextIO | None = None) -> SweepProgress:

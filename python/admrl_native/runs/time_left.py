@@ -4,15 +4,86 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
+from ..algorithms.methods import num_iterations
 from ..algorithms.settings import ScheduleSettings
+from .config import Config
+
+Clock = Callable[[], float]
+
+
+class TimeLeft(Protocol):
+    """Is told what a run does, and says how far it is."""
+
+    def start(self, past: Sequence[Mapping[str, Any]]) -> None:
+        """Takes up the count where an earlier process left it; its lines of metrics.jsonl."""
+
+    def phase(self, name: str, *, task: int, steps: int) -> None: ...
+
+    def step(self) -> None: ...
+
+    def record(self, event: str) -> None:
+        """A line of metrics was written."""
+
+    def fraction(self) -> float:
+        """The part of the run that is done, 0 to 1."""
+
+    def seconds(self) -> float | None:
+        """Seconds left; None as long as nothing has been measured."""
+
+
+def make_time_left(config: Config, clock: Clock = time.perf_counter) -> TimeLeft:
+    """Of a run, by what its method goes over."""
+    if config.model_based:
+        return TasksLeft(config.training.schedule, clock)
+    return IterationsLeft(num_iterations(config.method, config.training), clock)
+
+
+class IterationsLeft:
+    """Counts iterations, all of which are taken to last equally long.
+
+    Args:
+        iterations: of the whole run.
+        clock: seconds; a test passes its own.
+    """
+
+    def __init__(self, iterations: int, clock: Clock = time.perf_counter) -> None:
+        self._iterations = iterations
+        self._clock = clock
+        self._done = self._timed = 0
+        self._began: float | None = None  # of the first iteration of this process
+
+    def start(self, past: Sequence[Mapping[str, Any]]) -> None:
+        self._done = sum(line["event"] == "iteration" for line in past)
+
+    def phase(self, name: str, *, task: int, steps: int) -> None:
+        if self._began is None and name.startswith("iteration"):
+            self._began = self._clock()
+
+    def step(self) -> None:
+        pass
+
+    def record(self, event: str) -> None:
+        if event == "iteration":
+            self._done += 1
+            self._timed += 1
+
+    def fraction(self) -> float:
+        return min(1.0, self._done / self._iterations)
+
+    def seconds(self) -> float | None:
+        if self._began is None or self._timed == 0:
+            return None
+        per_iteration = (self._clock() - self._began) / self._timed
+        return max(0, self._iterations - self._done) * per_iteration
+
 
 # Phases whose steps are virtual iterations: nearly all the time of a run.
 ITERATING = ("zero-shot", "slbo")
 
 
-class TimeLeft:
+class TasksLeft:
     """Counts virtual iterations and SLBO stages, done and to come.
 
     Time in the other phases is shared out per stage. Phases are expected in the order of
@@ -23,9 +94,7 @@ class TimeLeft:
         clock: seconds; a test passes its own.
     """
 
-    def __init__(
-        self, schedule: ScheduleSettings, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
+    def __init__(self, schedule: ScheduleSettings, clock: Clock = time.perf_counter) -> None:
         self._schedule = schedule
         self._clock = clock
         self._last = clock()
@@ -38,7 +107,6 @@ class TimeLeft:
         self._iterating_seconds = self._other_seconds = 0.0
 
     def start(self, past: Sequence[Mapping[str, Any]]) -> None:
-        """Takes up the count where an earlier process left it; its lines of metrics.jsonl."""
         for line in past:
             if line["event"] == "slbo-stage":
                 self._enter_task(int(line["task"]))
@@ -58,8 +126,9 @@ class TimeLeft:
         if self._phase in ITERATING:
             self._iterations += 1
 
-    def stage_done(self) -> None:
-        """An SLBO stage of the current task is complete."""
+    def record(self, event: str) -> None:
+        if event != "slbo-stage":
+            return
         self._advance()
         self._stages += 1
         self._stages_in_task += 1
@@ -80,13 +149,12 @@ class TimeLeft:
         return left
 
     def fraction(self) -> float:
-        """The part of the run that is done, 0 to 1, by virtual iterations."""
+        """By virtual iterations."""
         s = self._schedule
         total = sum(s.n_zeroshot + self._stages_of(t) * s.n_inner for t in range(s.n_tasks))
         return 1.0 - min(1.0, self.iterations_left() / total) if total else 0.0
 
     def seconds(self) -> float | None:
-        """Seconds left; None as long as nothing has been measured."""
         self._advance()
         if self._iterations == 0:
             return None

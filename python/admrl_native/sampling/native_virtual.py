@@ -46,7 +46,7 @@ class NativeVirtualSampler:
     ) -> None:
         self._pool, self._family = pool, family
         self._dynamics, self._precision = dynamics, precision
-        self._policies = [_core.GaussianPolicy(**vars(PolicyArrays.of(p))) for p in policies]
+        self._policies = [PolicyArrays.of(p).native() for p in policies]
         self._sizes = (num_steps, num_envs, family.act_dim)
         self._horizon = horizon
         self._model: _core.VirtualModel | None = None  # packed when it is first needed

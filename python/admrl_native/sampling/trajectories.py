@@ -79,6 +79,15 @@ class Trajectories:
         fields = {f.name: getattr(self, f.name)[rows] for f in dataclasses.fields(self)}
         return dataclasses.replace(self, **fields)
 
+    def with_context(self, contexts: Tensor) -> typing.Self:
+        """The same with the state [s, c] (N, T, D + C): contexts (N, C), one per environment."""
+        expanded = contexts.to(self.obs).unsqueeze(1).expand(-1, self.obs.shape[1], -1)
+        return dataclasses.replace(
+            self,
+            obs=torch.cat([self.obs, expanded], dim=-1),
+            next_obs=torch.cat([self.next_obs, expanded], dim=-1),
+        )
+
     def to(self, device: torch.device | str) -> typing.Self:
         """The same trajectories on a device."""
         fields = {f.name: getattr(self, f.name).to(device) for f in dataclasses.fields(self)}

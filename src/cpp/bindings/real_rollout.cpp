@@ -1,5 +1,8 @@
 #include "core/real_rollout.hpp"
 
+#include <cstdint>
+#include <span>
+#include <variant>
 #include <vector>
 
 #include "bindings/arrays.hpp"
@@ -14,15 +17,28 @@ namespace py = pybind11;
 
 namespace {
 
-py::dict rollout(Simulation& s, const PolicyArrays& arrays, int num_steps, const py::int_& seed,
-                 const py::object& psi, double ou_theta, double ou_sigma, bool deterministic) {
+// Reads `contexts` into the request; None: no context.
+void read_contexts(const py::object& contexts, const Dim& rows, RolloutRequest& request) {
+  if (contexts.is_none()) return;
+  const py::ssize_t dim = sizes_of<float>(contexts, "contexts", {rows, {"C"}})[1];
+  request.contexts = read_span<float>(contexts, "contexts", {rows, {"C", dim}});
+  request.context_dim = static_cast<int>(dim);
+}
+
+py::dict rollout(Simulation& s, const py::sequence& policies, int num_steps, const py::int_& seed,
+                 const py::object& psi, const py::object& policy_of_env, const py::object& contexts,
+                 double ou_theta, double ou_sigma, bool deterministic) {
   if (num_steps < 1) {
     throw InvalidInput("num_steps: expected at least 1, got " + std::to_string(num_steps));
   }
-  const GaussianPolicy policy = arrays.pack();
-  const RolloutRequest request{
-      num_steps, read_seed(seed), read_psi(psi, {"N", s.num_envs()}, s.spec().task_dim()),
-      ou_theta,  ou_sigma,        deterministic};
+  const PackedPolicies packed = pack_policies(policies);
+  const Dim rows{"N", s.num_envs()};
+  RolloutRequest request{num_steps, read_seed(seed), read_psi(psi, rows, s.spec().task_dim()),
+                         ou_theta,  ou_sigma,        deterministic};
+  if (!policy_of_env.is_none()) {
+    request.policy_of_env = read_span<std::int32_t>(policy_of_env, "policy_of_env", {rows});
+  }
+  read_contexts(contexts, rows, request);
   const std::vector<py::ssize_t> leading{s.num_envs(), num_steps};
   NewArray<float> obs({s.num_envs(), num_steps, s.spec().obs_dim()});
   NewArray<float> actions({s.num_envs(), num_steps, s.spec().act_dim()});
@@ -30,9 +46,13 @@ py::dict rollout(Simulation& s, const PolicyArrays& arrays, int num_steps, const
   StepOutput steps(leading, s.spec());
   {
     const py::gil_scoped_release released;
-    real_rollout(s, policy, request,
-                 {obs.span.data(), actions.span.data(), log_probs.span.data(), steps.arrays()},
-                 poll_signals());
+    const RolloutArrays into{obs.span.data(), actions.span.data(), log_probs.span.data(),
+                             steps.arrays()};
+    std::visit(
+        [&](const auto& of_one_kind) {
+          real_rollout(s, std::span(of_one_kind), request, into, poll_signals());
+        },
+        packed);
   }
   py::dict d = steps.dict();
   d["obs"] = obs.array;
@@ -44,9 +64,32 @@ py::dict rollout(Simulation& s, const PolicyArrays& arrays, int num_steps, const
 }  // namespace
 
 void bind_rollout_method(SimulationClass& simulation) {
-  simulation.def("rollout", &rollout, py::kw_only(), py::arg("policy"), py::arg("num_steps"),
-                 py::arg("seed"), py::arg("psi"), py::arg("ou_theta") = 0.0,
-                 py::arg("ou_sigma") = 0.0, py::arg("deterministic") = false);
+  simulation.def("rollout", &rollout, py::kw_only(), py::arg("policies"), py::arg("num_steps"),
+                 py::arg("seed"), py::arg("psi"), py::arg("policy_of_env") = py::none(),
+                 py::arg("contexts") = py::none(), py::arg("ou_theta") = 0.0,
+                 py::arg("ou_sigma") = 0.0, py::arg("deterministic") = false,
+                 R"(Resets with the seed and takes T steps in every environment.
+
+Args:
+    policies: GaussianPolicy or SquashedGaussianPolicy, of one kind; read at the call.
+    num_steps: T.
+    seed: of the reset states and the actions, in [0, 2**64).
+    psi: (K,) or (N, K) float64.
+    policy_of_env: (N,) int32, which policy acts in each environment; None: the only one.
+    contexts: (N, C) float32: the policy of environment i sees [s, contexts[i]]; None: C = 0.
+    ou_theta: mean reversion of the exploration noise of Gaussian policies, per step.
+    ou_sigma: its scale; 0: none.
+    deterministic: the actions without any noise.
+
+Returns:
+    obs, next_obs (N, T, D), actions (N, T, A), reward_grads (N, T, K), rewards, base_rewards,
+    log_probs (N, T) float32, dones, timeouts (N, T) bool.
+
+Raises:
+    ValueError: arguments that do not fit each other, or an action that is not finite.
+    SimulationError: MuJoCo raised an error in some environments.
+
+Determinism: the same bits at any number of threads.)");
 }
 
 }  // namespace admrl

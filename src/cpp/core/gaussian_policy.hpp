@@ -5,7 +5,7 @@
 #include <span>
 #include <vector>
 
-#include "core/mlp.hpp"
+#include "core/normalised_mlp.hpp"
 
 namespace admrl {
 
@@ -18,21 +18,21 @@ class GaussianPolicy {
   GaussianPolicy(std::span<const MlpLayer> layers, std::span<const float> log_std,
                  std::span<const float> obs_mean, std::span<const float> obs_std);
 
-  int obs_dim() const noexcept { return mlp_.in_dim(); }
-  int act_dim() const noexcept { return mlp_.out_dim(); }
+  int obs_dim() const noexcept { return net_.in_dim(); }
+  int act_dim() const noexcept { return net_.out_dim(); }
   // Floats that `mean` needs as scratch.
-  int scratch_size() const noexcept { return mlp_.in_dim() + mlp_.scratch_size(); }
+  int scratch_size() const noexcept { return net_.scratch_size(); }
   std::span<const float> std() const noexcept { return std_; }
 
   // Writes the mean action (A) for obs (D).
-  void mean(const float* obs, float* mean, float* scratch) const noexcept;
+  void mean(const float* obs, float* mean, float* scratch) const noexcept {
+    net_.forward(obs, mean, scratch);
+  }
   // log pi(action | s), given the mean action of s; in float64, rounded once.
   float log_prob(const float* action, const float* mean) const noexcept;
 
  private:
-  PackedMlp mlp_;
-  std::vector<float> obs_mean_;
-  std::vector<float> obs_std_;
+  NormalisedMlp net_;
   std::vector<float> std_;
   std::vector<double> inverse_std_;
   double log_normaliser_ = 0.0;  // -sum log_std - A/2 log 2 pi

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "core/gaussian_policy.hpp"
 #include "core/simulation.hpp"
+#include "core/squashed_policy.hpp"
 
 namespace admrl {
 
@@ -14,25 +16,32 @@ struct RolloutRequest {
   TaskParams psi;
   double ou_theta;     // exploration noise x <- x - theta x + sigma N(0, 1), added to the action;
   double ou_sigma;     // it begins at 0 with every episode
-  bool deterministic;  // a = mean, no noise
+  bool deterministic;  // the action without any noise
+  std::span<const std::int32_t> policy_of_env = {};  // (N); empty: there is one policy only
+  std::span<const float> contexts = {};  // (N, C): the policy of environment i sees [s, contexts_i]
+  int context_dim = 0;                   // C
 };
 
 // Row env * T + t of each array is step t of the environment. obs (., D), actions (., A), log_probs
 // (.)
 struct RolloutArrays {
-  float* obs;
+  float* obs;        // without the context
   float* actions;    // as drawn, not clipped
   float* log_probs;  // log pi(a | s) of that action
   StepArrays steps;
 };
 
-// Resets with the seed, then takes T steps in every environment. An ended episode is followed by
-// the next one of its environment; next_obs is always the true next state, never a reset one.
+// Resets with the seed, then takes T steps in every environment, each under its own of the
+// policies. An ended episode is followed by the next one of its environment; next_obs is always the
+// true next state, never a reset one.
 //
 // The random action of step t of an episode depends on (seed, environment, episode, t) alone.
-// Raises InvalidInput (policy or request does not fit, an action is not finite), SimulationError as
-// Simulation::step does, and what `poll` throws.
-void real_rollout(Simulation& simulation, const GaussianPolicy& policy,
+// Raises InvalidInput (a policy or the request does not fit, an action is not finite),
+// SimulationError as Simulation::step does, and what `poll` throws.
+void real_rollout(Simulation& simulation, std::span<const GaussianPolicy> policies,
+                  const RolloutRequest& request, const RolloutArrays& out, const Poll& poll);
+// There is no exploration noise for these: InvalidInput unless ou_sigma is 0.
+void real_rollout(Simulation& simulation, std::span<const SquashedGaussianPolicy> policies,
                   const RolloutRequest& request, const RolloutArrays& out, const Poll& poll);
 
 }  // namespace admrl

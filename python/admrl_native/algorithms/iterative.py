@@ -1,0 +1,152 @@
+"""What the model-free meta-learners have in common: iterations over a fixed set of tasks."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..families.declaration import Family
+from ..seeding import derive_generator
+from .learner import Learner
+from .observer import Observer
+from .settings import TrainingSettings
+from .task_selection import uniform_task
+
+
+class IterativeLearner(Learner):
+    """Draws its training tasks beforehand, u ~ U(−1, 1), and goes over them in iterations.
+
+    Source: Section 5; Appendix C (150 training tasks, uniform in Ψ).
+
+    Args:
+        first_psi: not taken: the training tasks are drawn.
+
+    Attributes:
+        train_u: (n_train_tasks, K) the training tasks in normalised coordinates, float64.
+        iteration: how many are done.
+        with_psi: the policy sees the task, as in every "-mt" method.
+    """
+
+    def __init__(
+        self,
+        family: Family,
+        settings: TrainingSettings,
+        *,
+        method: str,
+        seed: int,
+        threads: int,
+        device: str,
+        observer: Observer,
+    ) -> None:
+        super().__init__(
+            family,
+            settings,
+            method=method,
+            seed=seed,
+            threads=threads,
+            device=device,
+            observer=observer,
+        )
+        generator = derive_generator(seed, "training-tasks")
+        tasks = range(settings.meta.n_train_tasks)
+        self.train_u = torch.stack([uniform_task(family.task_dim, generator) for _ in tasks])
+        self.iteration = 0
+        self.with_psi = method == "mt-joint" or method.endswith("-mt")
+
+    @property
+    def train_psi(self) -> Tensor:
+        """(n_train_tasks, K) the training tasks in the family's units, float64."""
+        return self.task_space.from_normalised(self.train_u)
+
+    @property
+    @abc.abstractmethod
+    def num_iterations(self) -> int:
+        """Iterations of a whole run."""
+
+    @abc.abstractmethod
+    def iterate(self) -> dict[str, Any]:
+        """The next iteration, number `self.iteration`.
+
+        Returns:
+            Figures for the metrics, among them "real_return", the mean undiscounted return of its
+            samples, and "adapted_return", of those taken after adaptation (None if it has none).
+        """
+
+    @abc.abstractmethod
+    def parts(self) -> dict[str, Any]:
+        """{"networks": …, "optimisers": …, "counters": …} of the method; see `state`."""
+
+    @abc.abstractmethod
+    def load_parts(
+        self, parts: Mapping[str, Any], transitions: Mapping[str, Mapping[str, Tensor]]
+    ) -> None:
+        """Goes back to what `parts` gave, with the transitions stored until then."""
+
+    def prepare(self) -> None:
+        """Before the first iteration."""
+
+    def compute(self) -> dict[str, str]:
+        """How it learns: see `Compute.describe`."""
+        return {
+            "path": "torch",
+            "precision": "fp32",
+            "where": f"torch {torch.__version__} on {self.workshop.device.type}",
+        }
+
+    def train(self) -> None:
+        self.observer.begin(self.compute())
+        total = self.num_iterations
+        if self.iteration == 0:
+            self._tell_tasks()
+            self.observer.phase("prepare", task=0, steps=1)
+            self.prepare()
+        while self.iteration < total:
+            self.observer.phase(f"iteration {self.iteration + 1}/{total}", task=0, steps=1)
+            figures = self.iterate()
+            self.observer.step({k: v for k, v in figures.items() if isinstance(v, (int, float))})
+            self.observer.record(
+                "iteration",
+                {"iteration": self.iteration, **figures, **self.workshop.sample_counts()},
+            )
+            self.iteration += 1
+            self.observer.checkpoint(self.state())
+        self.observer.record("end", {"tasks": len(self.train_u), **self.workshop.sample_counts()})
+
+    def state(self) -> dict[str, Any]:
+        parts = self.parts()
+        counters = {
+            "iteration": self.iteration,
+            "samples": self.workshop.sample_counts(),
+            "parts": parts["counters"],
+        }
+        return {**parts, "counters": counters}
+
+    def load(
+        self, state: Mapping[str, Any], transitions: Mapping[str, Mapping[str, Tensor]]
+    ) -> None:
+        counters = state["counters"]
+        self.iteration = counters["iteration"]
+        self.workshop.set_sample_counts(counters["samples"])
+        self.load_parts({**state, "counters": counters["parts"]}, transitions)
+
+    def _tell_tasks(self) -> None:
+        """The training tasks, as the other methods tell theirs."""
+        for task, (u, psi) in enumerate(zip(self.train_u, self.train_psi, strict=True)):
+            self.observer.record(
+                "task",
+                {
+                    "task": task,
+                    "psi": psi.tolist(),
+                    "u": u.tolist(),
+                    "returns": {},
+                    **self.workshop.sample_counts(),
+                },
+            )
+
+    def normalised(self, psis: Tensor) -> Tensor:
+        """u (…, K) float32 of tasks ψ (…, K), on the device: what a "-mt" policy sees."""
+        return self.task_space.to_normalised(psis.cpu()).float().to(self.workshop.device)

@@ -1,0 +1,82 @@
+"""PEARL on its way to a test task: more transitions, a narrower belief about z."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from ..networks.conditioned import ConditionedPolicy
+from ..sampling.task_replay import Transitions, finite_transitions
+from ..seeding import derive_seed
+from ..training.pearl_update import PearlUpdate
+from .learner import AfterStep
+from .workshop import Workshop
+
+
+class PearlAdaptation:
+    """The actor, with z from the posterior given all samples of the task; nothing is trained.
+
+    It acts by its mean action, as in the authors' evaluation; z is drawn anew in every episode, at
+    first from the prior.
+
+    Args:
+        workshop: of the run.
+        update: actor and encoder; only read.
+        psi: the task (K,).
+        told: (K,) what the actor is told of it, or (0,).
+        seed: of every random number.
+        after_step: called after every round.
+
+    Source: Rakelly et al. 2019, Algorithm 2.
+    """
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        update: PearlUpdate,
+        psi: Tensor,
+        told: Tensor,
+        seed: int,
+        after_step: AfterStep,
+    ) -> None:
+        self._workshop, self._update = workshop, update
+        self._psi, self._told, self._seed = psi, told, seed
+        self._after_step = after_step
+        self._rounds = 0
+        self._context = update.encoder.normaliser.mean.new_empty(0, update.encoder.input_dim)
+
+    @property
+    def policy(self) -> ConditionedPolicy:
+        with torch.no_grad():
+            belief = self._update.encoder(self._context.unsqueeze(0))
+        return ConditionedPolicy(
+            self._update.sac.actor,
+            torch.cat([self._told, belief.mean[0]]),
+            torch.cat([torch.zeros_like(self._told), belief.std[0]]),
+            deterministic=True,
+        )
+
+    def learn(self, samples: int) -> None:
+        trajectories = self._workshop.real_trajectories(
+            self.policy,
+            self._psi,
+            samples,
+            derive_seed(self._seed, "adapt", self._rounds),
+            "adaptation",
+        )
+        found = {k: x.unsqueeze(0) for k, x in finite_transitions(trajectories).items()}
+        (rows,) = self._update.encoder_rows(Transitions(**found))
+        self._context = torch.cat([self._context, rows])
+        self._rounds += 1
+        self._after_step()
+
+    def state(self) -> dict[str, Tensor]:
+        """What the encoder sees of the samples so far (M, W), and the rounds that brought them."""
+        return {"transitions": self._context.cpu(), "rounds": torch.tensor(self._rounds)}
+
+    def load(self, state: Mapping[str, Tensor]) -> None:
+        """Goes on where `state` was taken."""
+        self._context = state["transitions"].to(self._context)
+        self._rounds = int(state["rounds"])
