@@ -18,7 +18,7 @@ from admrl_native.runs.progress import (
     number,
     psi_text,
 )
-from admrl_native.runs.time_left import TimeLeft, in_words
+from admrl_native.runs.time_left import IterationsLeft, TasksLeft, in_words
 
 
 class _Terminal(io.StringIO):
@@ -40,7 +40,7 @@ _TOTAL = 3 * 5 + 2 * (4 + 2 * 5)  # a learner that adapts to no first task, as A
 
 def test_time_left_is_exact_at_constant_speed() -> None:
     clock = _Clock()
-    left = TimeLeft(SCHEDULE, clock)
+    left = TasksLeft(SCHEDULE, clock)
     left.phase("random-policy", task=0, steps=1)
     assert left.seconds() is None
     done = 0
@@ -56,7 +56,7 @@ def test_time_left_is_exact_at_constant_speed() -> None:
                 assert left.iterations_left() == _TOTAL - done
                 assert left.seconds() == 2.0 * (_TOTAL - done)
             if stage >= 0:
-                left.stage_done()
+                left.record("slbo-stage")
     assert done == _TOTAL
     assert left.seconds() == 0
     assert left.fraction() == 1
@@ -64,12 +64,12 @@ def test_time_left_is_exact_at_constant_speed() -> None:
 
 def test_time_of_other_phases_is_shared_out_per_stage() -> None:
     clock = _Clock()
-    left = TimeLeft(SCHEDULE, clock)
+    left = TasksLeft(SCHEDULE, clock)
     left.phase("slbo 1/3", task=0, steps=5)
     for _ in range(5):
         clock.now += 1.0
         left.step()
-    left.stage_done()
+    left.record("slbo-stage")
     left.phase("evaluate", task=0, steps=1)
     clock.now += 10.0
     # 38 iterations of 1 s, and 6 stages with 10 s of other things.
@@ -78,7 +78,7 @@ def test_time_of_other_phases_is_shared_out_per_stage() -> None:
 
 def test_a_resumed_run_counts_its_past_but_not_its_speed() -> None:
     clock = _Clock()
-    left = TimeLeft(SCHEDULE, clock)
+    left = TasksLeft(SCHEDULE, clock)
     left.start([{"event": "slbo-stage", "task": 0}] * 3 + [{"event": "slbo-stage", "task": 1}])
     assert left.seconds() is None
     left.phase("slbo 2/2", task=1, steps=5)

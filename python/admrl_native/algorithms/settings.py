@@ -110,8 +110,6 @@ class TrainingSettings(Settings):
     maml: MamlSettings = MamlSettings()
     pearl: PearlSettings = PearlSettings()
     sac: SacSettings = SacSettings()
-    pearl: PearlSettings = PearlSettings()
-    sac: SacSettings = SacSettings()
 
     def num_real_envs(self, samples: int) -> int:
         """As many environments as asked for, but no more than can follow an episode to its end."""
