@@ -18,7 +18,7 @@ from admrl_native.runs.progress import (
     number,
     psi_text,
 )
-from admrl_native.runs.time_left import IterationsLeft, TasksLeft, in_words
+from admrl_native.runs.time_left import TasksLeft, in_words
 
 
 class _Terminal(io.StringIO):
