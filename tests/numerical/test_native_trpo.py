@@ -14,8 +14,9 @@ import torch
 from admrl_native._native import _core
 from admrl_native.networks.policy import GaussianPolicy, gaussian_log_prob
 from admrl_native.networks.settings import NetworkSettings
+from admrl_native.training.fisher import FisherProducts
 from admrl_native.training.settings import TrpoSettings
-from admrl_native.training.trpo import TrpoResult, _FisherProducts, trpo_update
+from admrl_native.training.trpo import TrpoResult, trpo_update
 
 # (D, hidden, A, M): the paper's; one layer and nothing but odd sizes; layers wider than a panel;
 # no hidden layer, one action; fewer samples than a panel, and a single sample more than panels; so
@@ -124,7 +125,7 @@ def test_the_gradient_is_autograds_in_float64(size: Any) -> None:
 def test_a_fisher_product_is_torchs_in_float64(size: Any) -> None:
     case = make_case(size)
     exact = case.double()
-    fisher = _FisherProducts(
+    fisher = FisherProducts(
         exact.policy, exact.policy.get_params(), exact.policy.normaliser(exact.obs)
     )
     v = torch.randn(

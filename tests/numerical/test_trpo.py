@@ -5,8 +5,9 @@ import torch
 from admrl_native.networks.linearisation import MlpLinearisation
 from admrl_native.networks.policy import GaussianPolicy
 from admrl_native.networks.settings import NetworkSettings
+from admrl_native.training.fisher import FisherProducts, mean_kl
 from admrl_native.training.settings import TrpoSettings
-from admrl_native.training.trpo import _FisherProducts, _mean_kl, trpo_update
+from admrl_native.training.trpo import trpo_update
 
 
 def make_policy(seed: int = 0) -> GaussianPolicy:
@@ -55,11 +56,11 @@ def test_fisher_product_is_the_hessian_of_the_kl():
 
     def kl(candidate):
         new_mean, new_log_std = policy.mean_and_log_std(candidate, x)
-        return _mean_kl(mean.detach(), log_std.detach(), new_mean, new_log_std)
+        return mean_kl(mean.detach(), log_std.detach(), new_mean, new_log_std)
 
     hessian = torch.autograd.functional.hessian(kl, theta)
     v = torch.randn(theta.numel(), generator=generator)
-    product = _FisherProducts(policy.double(), theta, x)(v.double())
+    product = FisherProducts(policy.double(), theta, x)(v.double())
     # float64 on both sides
     torch.testing.assert_close(product, hessian @ v.double(), rtol=1e-9, atol=1e-10)
 

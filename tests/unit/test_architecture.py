@@ -22,7 +22,15 @@ ALLOWED: dict[str, set[str]] = {
     "sampling": {"networks", "families"},
     "training": {"sampling", "networks", "families"},
     "task_gradient": {"training", "sampling", "networks", "families"},
-    "algorithms": {"task_gradient", "training", "sampling", "networks", "families"},
+    "meta_gradient": {"task_gradient", "training", "sampling", "networks", "families"},
+    "algorithms": {
+        "meta_gradient",
+        "task_gradient",
+        "training",
+        "sampling",
+        "networks",
+        "families",
+    },
     "evaluation": {"algorithms", "task_gradient", "training", "sampling", "networks", "families"},
     "runs": {
         "evaluation",
@@ -61,7 +69,8 @@ RAY = "runs/ray_workers.py"
 
 # Learning code computes: files, clocks and the command line belong to `runs` and the commands.
 PURE = (
-    "evaluation", "algorithms", "task_gradient", "training", "sampling", "networks", "testing",
+    "evaluation", "algorithms", "meta_gradient", "task_gradient", "training", "sampling",
+    "networks", "testing",
 )  # fmt: skip
 OUTSIDE_MODULES = {
     "argparse", "datetime", "io", "logging", "os", "pathlib", "shutil", "socket", "subprocess",

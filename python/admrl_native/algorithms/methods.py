@@ -53,7 +53,9 @@ _ON_POLICY = (
     "networks.policy_hidden", "networks.policy_output_scale", "networks.initial_log_std",
     "networks.value_hidden",
 )  # fmt: skip
-_MAML = ("maml", "advantage.gamma")
+_MAML = (
+    "maml", "advantage.gamma", "networks.policy_output_scale", "networks.initial_log_std",
+)  # fmt: skip
 _PEARL = ("pearl", "sac", "advantage.gamma")
 
 METHODS: Mapping[str, Method] = {
@@ -138,4 +140,10 @@ def check_schedule(method: str, settings: TrainingSettings) -> None:
             "n_adapt",
             f"expected a multiple of horizon ({horizon}) for {method}, "
             f"got {settings.schedule.n_adapt}",
+        )
+    if group == "maml" and settings.schedule.n_adapt % (settings.maml.test_steps * horizon):
+        raise SettingError(
+            "maml_test_steps",
+            f"expected n_adapt ({settings.schedule.n_adapt}) to be a multiple of maml_test_steps "
+            f"times horizon ({horizon}), got {settings.maml.test_steps}",
         )

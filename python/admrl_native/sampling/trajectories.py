@@ -49,6 +49,14 @@ class Trajectories:
         ends[:, -1] = True
         return ends
 
+    @property
+    def steps(self) -> Tensor:
+        """How many steps of its episode came before each (N, T) int64."""
+        column = torch.arange(self.rewards.shape[1], device=self.rewards.device)
+        column = column.expand(self.rewards.shape)
+        begins = torch.cat([torch.ones_like(self.dones[:, :1]), self.ends[:, :-1]], 1)
+        return column - torch.where(begins, column, 0).cummax(1).values
+
     def num_episodes(self) -> int:
         """Number of segments: episodes, and what the last column cuts off."""
         return int(self.ends.sum())

@@ -49,9 +49,8 @@ def return_weights(judged: JudgedTrajectories, horizon: int) -> Tensor:
     t = judged.trajectories
     n, steps = t.rewards.shape
     column = torch.arange(steps, device=t.rewards.device).expand(n, steps)
-    begins = torch.cat([torch.ones_like(t.dones[:, :1]), t.ends[:, :-1]], 1)
-    start = torch.where(begins, column, 0).cummax(1).values  # of the episode that a step is in
-    counts = begins & (column + horizon <= steps)
+    start = column - t.steps  # of the episode that a step is in
+    counts = (start == column) & (column + horizon <= steps)
     episodes = int(counts.sum())
     if episodes < 2:
         raise TooFewEpisodesError(

@@ -28,10 +28,19 @@ def advantages_and_returns(
     the batch bootstrap from their own next state.
     """
     t = trajectories
+    return generalised_advantages(t, value(t.obs), value(t.next_obs), settings)
+
+
+@torch.no_grad()
+def generalised_advantages(
+    trajectories: Trajectories, values: Tensor, next_values: Tensor, settings: AdvantageSettings
+) -> tuple[Tensor, Tensor]:
+    """As `advantages_and_returns`, from the values (N, T) of the states and of the next ones."""
+    t = trajectories
     advantages, returns = _core.advantages(
         as_array(t.rewards),
-        as_array(value(t.obs)),
-        as_array(value(t.next_obs)),
+        as_array(values),
+        as_array(next_values),
         as_array(t.dones),
         as_array(t.timeouts),
         settings.gamma,

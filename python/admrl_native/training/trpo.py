@@ -11,13 +11,11 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..krylov import solve_symmetric
-from ..networks.linearisation import MlpLinearisation
 from ..networks.policy import GaussianPolicy, gaussian_log_prob
 from .conjugate_gradient import conjugate_gradients
+from .fisher import FisherProducts, mean_kl
 from .settings import TrpoSettings
-
-_CG_TOLERANCE = 1e-10  # of the residual: in practice `cg_iterations` ends the solve
+from .trust_region import CG_TOLERANCE, trust_region_step
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,35 +65,16 @@ def trpo_update(
         return (ratio * weights).mean() + settings.entropy_coefficient * _entropy(log_std)
 
     gradient, old_value = torch.func.grad_and_value(surrogate)(params)
-    fisher = _FisherProducts(policy, params, x)
 
-    def damped_fisher_product(v: Tensor) -> Tensor:
-        return fisher(v) + settings.fisher_damping * v
+    def evaluate(candidate: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_std = policy.mean_and_log_std(candidate, x)
+        return mean_kl(old_mean, old_log_std, mean, log_std), surrogate(candidate) - old_value
 
-    solve = solve_symmetric(
-        damped_fisher_product,
-        gradient,
-        method="cg",
-        damping=0.0,
-        max_iterations=settings.cg_iterations,
-        tolerance=_CG_TOLERANCE,
-    )
-    direction = solve.solution
-    curvature = direction @ damped_fisher_product(direction)
-    if not curvature > 0:  # a zero gradient: there is no direction to go
-        return TrpoResult(0.0, 0.0, _entropy(old_log_std).item(), -1)
-    step = direction * torch.sqrt(2 * settings.max_kl / curvature)
-
-    with torch.no_grad():
-        for halvings in range(settings.line_search_steps):
-            candidate = params + settings.line_search_decay**halvings * step
-            mean, log_std = policy.mean_and_log_std(candidate, x)
-            kl = _mean_kl(old_mean, old_log_std, mean, log_std)
-            gain = surrogate(candidate) - old_value
-            if kl <= settings.kl_tolerance * settings.max_kl and gain >= 0:
-                policy.set_params(candidate)
-                return TrpoResult(kl.item(), gain.item(), _entropy(log_std).item(), halvings)
-    return TrpoResult(0.0, 0.0, _entropy(old_log_std).item(), -1)
+    fisher = FisherProducts(policy, params, x)
+    step = trust_region_step(params, gradient, fisher, evaluate, settings)
+    policy.set_params(step.params)
+    entropy = _entropy(policy.split_params(step.params)[1]).item()
+    return TrpoResult(step.kl, step.improvement, entropy, step.line_search_steps)
 
 
 def trpo_updates(
@@ -139,7 +118,7 @@ def _side_by_side(
     x = _normalised(policies, obs)
     mean, std = advantages.mean(1, keepdim=True), advantages.std(1, keepdim=True)
     weights = (advantages - mean) / (std + 1e-8)
-    fisher = _FisherProducts(shape, params, x)
+    fisher = FisherProducts(shape, params, x)
     old_mean, old_log_std = fisher.output, shape.split_params(params)[1].unsqueeze(1)
     old_log_prob = gaussian_log_prob(actions, old_mean, old_log_std)
 
@@ -158,7 +137,7 @@ def _side_by_side(
         return fisher(v) + settings.fisher_damping * v
 
     direction = conjugate_gradients(
-        damped_fisher_product, gradient, iterations=settings.cg_iterations, tolerance=_CG_TOLERANCE
+        damped_fisher_product, gradient, iterations=settings.cg_iterations, tolerance=CG_TOLERANCE
     )
     curvature = (direction * damped_fisher_product(direction)).sum(1)
     finite = gradient.isfinite().all(1) & curvature.isfinite()
@@ -179,7 +158,7 @@ def _side_by_side(
             break
         candidate = params + settings.line_search_decay**halvings * step
         mean, log_std = shape.mean_and_log_std(candidate, x)
-        kl = _mean_kl(old_mean, old_log_std, mean, log_std.unsqueeze(1))
+        kl = mean_kl(old_mean, old_log_std, mean, log_std.unsqueeze(1))
         gain = surrogate(mean, log_std.unsqueeze(1)) - old_value
         accepted = pending & (kl <= settings.kl_tolerance * settings.max_kl) & (gain >= 0)
         found = torch.where(accepted.unsqueeze(1), candidate, found)
@@ -201,40 +180,6 @@ def _normalised(policies: Sequence[GaussianPolicy], obs: Tensor) -> Tensor:
     return (obs - means.unsqueeze(1)) / stds.unsqueeze(1)
 
 
-class _FisherProducts:
-    """v ↦ F v in Gauss–Newton form: one Jacobian product forward, one back.
-
-    F = E[J_μᵀ Σ⁻¹ J_μ] for the mean's parameters and 2 I for log_std: the Hessian of the mean KL
-    divergence at θ_old, without second derivatives of the network. For params (P,) and x (M, D), or
-    (B, P) and (B, M, D).
-    """
-
-    def __init__(self, policy: GaussianPolicy, params: Tensor, x: Tensor) -> None:
-        layers, log_std = policy.split_params(params)
-        self._policy = policy
-        self._mean = MlpLinearisation(layers, x)
-        self._precision = torch.exp(-2 * log_std).unsqueeze(-2) / x.shape[-2]
-        self.output, self.vjp = self._mean.output, self._mean.vjp
-
-    def __call__(self, v: Tensor) -> Tensor:
-        layers, log_std = self._policy.split_params(v)
-        product = self._mean.vjp(self._mean.jvp(layers) * self._precision)
-        return self.flat(product, 2 * log_std)
-
-    def flat(self, layers: Sequence[tuple[Tensor, Tensor]], log_std: Tensor) -> Tensor:
-        """The inverse of `GaussianPolicy.split_params`."""
-        leading = log_std.shape[:-1]
-        parts = [part.reshape(*leading, -1) for pair in layers for part in pair]
-        return torch.cat([*parts, log_std], dim=-1)
-
-
 def _entropy(log_std: Tensor) -> Tensor:
     """Entropy of the Gaussian up to a constant: Σ log σ."""
     return log_std.sum(-1)
-
-
-def _mean_kl(old_mean: Tensor, old_log_std: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
-    """Mean over samples of KL(N_old ‖ N_new), diagonal covariances."""
-    variance_ratio = torch.exp(2 * (old_log_std - log_std))
-    distance = ((old_mean - mean) * torch.exp(-log_std)) ** 2
-    return (log_std - old_log_std + 0.5 * (variance_ratio + distance - 1)).sum(-1).mean(-1)

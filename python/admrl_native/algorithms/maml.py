@@ -1,0 +1,150 @@
+"""MAML and MAML-MT: parameters from which one policy-gradient step adapts to a task.
+
+Source: Finn et al. 2017, Algorithm 3; Appendix C. docs/maml.md says what differs.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ..meta_gradient.adapted_task import AdaptedTask
+from ..meta_gradient.inner_step import InnerStep
+from ..meta_gradient.outer_step import outer_step
+from ..meta_gradient.weighted import WeightedTrajectories
+from ..networks.policy import GaussianPolicy
+from ..seeding import derive_generator, derive_seed
+from .iterative import IterativeLearner
+from .learner import Adaptation, AfterStep, State
+from .maml_adaptation import MamlAdaptation
+from .maml_samples import maml_samples
+from .methods import check_schedule
+
+
+class Maml(IterativeLearner):
+    """One policy θ, which every adaptation begins with.
+
+    Attributes:
+        policy: π_θ; of [s, u] in MAML-MT.
+    """
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        check_schedule(self.method, self.settings)
+        maml, workshop = self.settings.maml, self.workshop
+        self.policy = GaussianPolicy(
+            workshop.obs_dim + (self.family.task_dim if self.with_psi else 0),
+            workshop.act_dim,
+            self.settings.networks.replace(policy_hidden=maml.hidden),
+            derive_generator(self.seed, "policy"),
+        ).to(workshop.device)
+
+    @property
+    def num_iterations(self) -> int:
+        return self.settings.maml.iterations
+
+    def iterate(self) -> dict[str, Any]:
+        """Adapts to some of the training tasks, then moves θ so that the adapted ones do better."""
+        maml, i = self.settings.maml, self.iteration
+        generator = derive_generator(self.seed, i, "tasks")
+        chosen = torch.randperm(len(self.train_u), generator=generator)[: maml.meta_batch]
+        psis = self.train_psi[chosen]
+        told = self._told_of(psis)
+        policies, steps = [self.policy], [list[InnerStep]() for _ in psis]
+        returns, states = [], []
+        for k in range(maml.inner_steps + 1):
+            adapting = k < maml.inner_steps
+            trajectories, samples = maml_samples(
+                self.workshop,
+                policies,
+                psis,
+                told,
+                maml.rollouts,
+                derive_seed(self.seed, i, k),
+                "pre-adaptation" if adapting else "post-adaptation",
+            )
+            returns.append(trajectories.first_episode_returns().mean().item())
+            states.append(trajectories.obs.flatten(0, 1))
+            if adapting:
+                policies = self._adapt(policies, steps, samples)
+        tasks = [AdaptedTask(*task) for task in zip(steps, policies, samples, strict=True)]
+        done = outer_step(self.policy, tasks, maml.trust_region())
+        # Only now: within an iteration all policies normalise alike.
+        for rows in states:
+            self.policy.normaliser.update(rows)
+        return {
+            "real_return": returns[0],
+            "adapted_return": returns[-1],
+            "kl": done.kl,
+            "improvement": done.improvement,
+            "line_search_steps": done.line_search_steps,
+            "entropy": self.policy.log_std.sum().item(),
+        }
+
+    def adaptations(
+        self, psis: Tensor, *, seed: int, after_step: AfterStep = lambda: None
+    ) -> list[MamlAdaptation]:
+        return [
+            MamlAdaptation(self.workshop, copy.deepcopy(self.policy), psi, told, seed, after_step)
+            for psi, told in zip(psis, self._told_of(psis), strict=True)
+        ]
+
+    def adaptation_state(self, adaptations: Mapping[int, Adaptation]) -> State:
+        networks: dict[str, Mapping[str, Tensor]] = {}
+        for task, adaptation in adaptations.items():
+            assert isinstance(adaptation, MamlAdaptation)
+            networks |= {f"{task}.{name}": x for name, x in adaptation.state().items()}
+        return {"networks": networks, "optimisers": {}}
+
+    def adaptation_from(
+        self,
+        state: State,
+        task: int,
+        psi: Tensor,
+        *,
+        seed: int,
+        after_step: AfterStep = lambda: None,
+    ) -> MamlAdaptation:
+        (adaptation,) = self.adaptations(psi.unsqueeze(0), seed=seed, after_step=after_step)
+        names = adaptation.state()
+        adaptation.load({name: state["networks"][f"{task}.{name}"] for name in names})
+        return adaptation
+
+    # Parts
+
+    def _adapt(
+        self,
+        policies: list[GaussianPolicy],
+        steps: list[list[InnerStep]],
+        samples: list[WeightedTrajectories],
+    ) -> list[GaussianPolicy]:
+        """The next inner step of every task, added to its steps; where they led."""
+        maml, adapted = self.settings.maml, []
+        for b, of_task in enumerate(samples):
+            policy = policies[b if len(policies) > 1 else 0]
+            step = InnerStep(
+                policy, of_task, step_size=maml.inner_step_size, surrogate=maml.surrogate
+            )
+            steps[b].append(step)
+            adapted.append(copy.deepcopy(policy))
+            adapted[-1].set_params(step.adapted)
+        return adapted
+
+    def _told_of(self, psis: Tensor) -> Tensor:
+        """What the policy is told of tasks (B, K): u, or nothing, (B, 0)."""
+        u = self.normalised(psis)
+        return u if self.with_psi else u[..., :0]
+
+    # Checkpoints
+
+    def parts(self) -> dict[str, Any]:
+        return {"networks": {"policy": self.policy.state_dict()}, "optimisers": {}, "counters": {}}
+
+    def load_parts(
+        self, parts: Mapping[str, Any], transitions: Mapping[str, Mapping[str, Tensor]]
+    ) -> None:
+        self.policy.load_state_dict(parts["networks"]["policy"])
