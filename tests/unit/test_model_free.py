@@ -228,6 +228,16 @@ def test_commands(method: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFix
     assert cli.main(["report", str(path), "--out", str(tmp_path / "report")]) == 0
     page = next((tmp_path / "report").glob("*.html")).read_text()
     assert METHODS[method].title in page
+    assert "one model of the robot" not in page
+    report = json.loads((tmp_path / "report" / "report.json").read_text())
+    (run,) = report["families"][0]["runs"]
+    assert [p["real_samples"] for p in run["iterations"]] == sorted(
+        p["real_samples"] for p in run["iterations"]
+    )
+    assert len(run["iterations"]) == 3
+    assert run["tasks"] == []
+    assert (tmp_path / "report" / "figures" / "hopper2d-iterations.svg").exists()
+    assert not (tmp_path / "report" / "figures" / "hopper2d-tasks.svg").exists()
     with pytest.raises(SettingError, match="run: expected a run with a dynamics model, got"):
         admrl.check_task_gradient(path)
 
