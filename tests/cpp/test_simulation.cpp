@@ -113,7 +113,7 @@ const TaskParams kTask{kPsi.data(), 0};
 
 Output roll(Simulation& s, int num_steps, std::uint64_t seed, const Poll& poll = {}) {
   Output out(static_cast<std::size_t>(s.num_envs()) * static_cast<std::size_t>(num_steps));
-  const RolloutRequest request{num_steps, seed, kTask, 0.15, 0.3, false};
+  const RolloutRequest request{num_steps, seed, kTask, 0.15, 0.3, false, {}, {}, 0};
   const GaussianPolicy policy = Policy().pack();
   real_rollout(s, {&policy, 1}, request, out.rollout(), poll);
   return out;

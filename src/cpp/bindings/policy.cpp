@@ -75,7 +75,7 @@ SquashedGaussianPolicy SquashedPolicyArrays::pack() const {
 }
 
 PackedPolicies pack_policies(const py::sequence& policies) {
-  if (policies.size() == 0) throw InvalidInput("policies: expected at least one");
+  if (policies.empty()) throw InvalidInput("policies: expected at least one");
   const py::object first = policies[0];
   if (py::isinstance<PolicyArrays>(first)) return pack_all<PolicyArrays>(policies);
   if (py::isinstance<SquashedPolicyArrays>(first)) return pack_all<SquashedPolicyArrays>(policies);

@@ -33,8 +33,15 @@ py::dict rollout(Simulation& s, const py::sequence& policies, int num_steps, con
   }
   const PackedPolicies packed = pack_policies(policies);
   const Dim rows{"N", s.num_envs()};
-  RolloutRequest request{num_steps, read_seed(seed), read_psi(psi, rows, s.spec().task_dim()),
-                         ou_theta,  ou_sigma,        deterministic};
+  RolloutRequest request{num_steps,
+                         read_seed(seed),
+                         read_psi(psi, rows, s.spec().task_dim()),
+                         ou_theta,
+                         ou_sigma,
+                         deterministic,
+                         {},
+                         {},
+                         0};
   if (!policy_of_env.is_none()) {
     request.policy_of_env = read_span<std::int32_t>(policy_of_env, "policy_of_env", {rows});
   }

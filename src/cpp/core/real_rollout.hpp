@@ -17,9 +17,9 @@ struct RolloutRequest {
   double ou_theta;     // exploration noise x <- x - theta x + sigma N(0, 1), added to the action;
   double ou_sigma;     // it begins at 0 with every episode
   bool deterministic;  // the action without any noise
-  std::span<const std::int32_t> policy_of_env = {};  // (N); empty: there is one policy only
-  std::span<const float> contexts = {};  // (N, C): the policy of environment i sees [s, contexts_i]
-  int context_dim = 0;                   // C
+  std::span<const std::int32_t> policy_of_env;  // (N); empty: there is one policy only
+  std::span<const float> contexts;  // (N, C): the policy of environment i sees [s, contexts_i]
+  int context_dim;                  // C
 };
 
 // Row env * T + t of each array is step t of the environment. obs (., D), actions (., A), log_probs
