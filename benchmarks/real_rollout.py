@@ -2,7 +2,8 @@
 
 Physics steps a second: 1 and 2 threads, 50 and 1024 environments, four robots. First it asserts
 that the contenders compute the same thing, then it times them in turns. `pip install '.[bench]'`
-installs the peers; one that is missing is named below the tables.
+installs the peers; one that is missing is named below the tables. The part "maml" is the sampling
+of one iteration of MAML: 40 tasks with a policy each, 20 rollouts of a task, in one call.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from rollout_peers import (
     ROBOTS,
     Case,
     Gymnasium,
+    ManyPolicies,
     MuJoCoBatch,
     MuJoCoRollout,
     Ours,
@@ -47,17 +49,23 @@ TARGETS = (
     ("HalfCheetah", BATCH, 1.40),
     ("Ant", "envpool, frame skip 5", 1.40),
 )
+MAML_HIDDEN = 100  # the size of a layer that MAML was published with for MuJoCo
+MAML_LEAST = 0.85  # ours ÷ raw, at that size and 2 threads
 SCALING_TOLERANCE = 0.05  # of the raw loop's gain from 1 to 2 threads
+
+
+def check_replay(ours: Ours) -> None:
+    """Asserts that the raw loop does the physics of ours: the same bits, resets included."""
+    ours.rollout()
+    after_rollout = ours.simulation.state()
+    ours.replay()
+    assert np.array_equal(ours.simulation.state(), after_rollout), "raw loop: other physics"
 
 
 def check_same(ours: Ours, batch: MuJoCoBatch, rollout: MuJoCoRollout) -> None:
     """Asserts that ours, the raw loop, `mujoco.batch` and `mujoco.rollout` do the same work."""
-    case, trajectories = ours.case, ours.rollout()
-    after_rollout = ours.simulation.state()
-    ours.replay()
-    # One mj_step per action from the same state: the same bits, resets included.
-    assert np.array_equal(ours.simulation.state(), after_rollout), "raw loop: other physics"
-
+    case, trajectories = ours.case, ours.trajectories
+    check_replay(ours)
     batch.reset()
     rollout.run()
     alive = np.ones(case.num_envs, bool)
@@ -79,6 +87,35 @@ def check_same(ours: Ours, batch: MuJoCoBatch, rollout: MuJoCoRollout) -> None:
         mean = batch.network(steady.obs)
     # float32 sums of at most 35 terms in another order, twice through tanh.
     torch.testing.assert_close(steady.actions, mean, rtol=1e-4, atol=1e-5)
+
+
+def check_policies(ours: ManyPolicies) -> None:
+    """Asserts that every environment acts by its own policy, and that the raw loop follows."""
+    check_replay(ours)
+    steady = ours.rollout(deterministic=True)
+    for env in range(0, ours.case.num_envs, 7):
+        with torch.inference_mode():
+            mean = ours.policies[int(ours.policy_of_env[env])](steady.obs[env])
+        # float32 sums of at most 100 terms in another order, twice through tanh.
+        torch.testing.assert_close(steady.actions[env], mean, rtol=1e-4, atol=2e-5)
+
+
+def measure_maml(robot: Robot, hidden: int, options: Options) -> dict[tuple[str, int], Timing]:
+    """Times the sampling of MAML and the raw loop on the same actions, in turns.
+
+    Returns:
+        The timings by (contender, threads).
+    """
+    named: dict[tuple[str, int], Contender] = {}
+    tasks, rollouts = options.maml
+    for threads in options.threads:
+        case = Case(robot, tasks * rollouts, 20 if options.quick else 200, threads)
+        ours = ManyPolicies(case, tasks, hidden)
+        check_policies(ours)
+        named |= {(c.name, threads): c for c in ours.contenders()}
+    flat = [dataclasses.replace(c, name=f"{name} @{n}") for (name, n), c in named.items()]
+    timings = common.interleave(flat, options.repeats)
+    return {key: timings[f"{key[0]} @{key[1]}"] for key in named}
 
 
 def measure(
@@ -174,9 +211,23 @@ def judge(
             what = "gain of ours from 1 to 2 threads ÷ gain of raw"
             least = 1 - SCALING_TOLERANCE
             out.append({"robot": robot, "what": what, "ratio": ours / limit, "least": least})
-    for line in out:
-        line["met"] = line["ratio"] >= line["least"]
     return out
+
+
+def judge_maml(
+    results: Mapping[tuple[str, int], Mapping[tuple[str, int], Timing]],
+) -> list[dict[str, Any]]:
+    """The acceptance ratios of MAML's sampling, as far as they were measured."""
+    return [
+        {
+            "robot": robot,
+            "what": f"MAML, {hidden}–{hidden} policies: ours ÷ {LIMIT}",
+            "ratio": timings[OURS, 2].ratio(timings[LIMIT, 2]),
+            "least": MAML_LEAST,
+        }
+        for (robot, hidden), timings in results.items()
+        if hidden == MAML_HIDDEN and (OURS, 2) in timings
+    ]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -185,10 +236,16 @@ class Options:
 
     robots: tuple[Robot, ...]
     num_envs: tuple[int, ...]
+    maml_hidden: tuple[int, ...]
     threads: tuple[int, ...]
     repeats: int
     quick: bool
     async_limit: int
+
+    @property
+    def maml(self) -> tuple[int, int]:
+        """Tasks, and rollouts of each."""
+        return (5, 3) if self.quick else (40, 20)
 
     def num_steps(self, num_envs: int) -> int:
         """Physics steps in each environment: a paper episode, or as many as a turn can afford."""
@@ -203,6 +260,16 @@ def parse(argv: Sequence[str] | None) -> tuple[Options, argparse.Namespace]:
     names = [r.name for r in ROBOTS]
     parser.add_argument("--robots", nargs="+", choices=names, default=names)
     parser.add_argument("--num-envs", nargs="+", type=int, help="default 50 1024; 8 if --quick")
+    parser.add_argument(
+        "--parts", nargs="+", choices=("peers", "maml"), default=["peers", "maml"], help="all"
+    )
+    parser.add_argument(
+        "--maml-hidden",
+        nargs="+",
+        type=int,
+        default=[32, MAML_HIDDEN],
+        help=f"sizes of the two layers of MAML's policies (default 32 {MAML_HIDDEN})",
+    )
     parser.add_argument("--threads", nargs="+", type=int, default=[1, 2])
     parser.add_argument(
         "--async-limit",
@@ -214,7 +281,8 @@ def parse(argv: Sequence[str] | None) -> tuple[Options, argparse.Namespace]:
     num_envs = arguments.num_envs or ([8] if arguments.quick else [50, 1024])
     options = Options(
         tuple(r for r in ROBOTS if r.name in arguments.robots),
-        tuple(num_envs),
+        tuple(num_envs) if "peers" in arguments.parts else (),
+        tuple(arguments.maml_hidden) if "maml" in arguments.parts else (),
         tuple(arguments.threads),
         common.repeats(arguments),
         arguments.quick,
@@ -241,9 +309,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             f"{options.repeats} repeats\n"
         )
         print(common.table(HEADER, rows(timings)), flush=True)
+    maml: dict[tuple[str, int], dict[tuple[str, int], Timing]] = {}
+    for robot, hidden in itertools.product(options.robots, options.maml_hidden):
+        maml[robot.name, hidden] = timings = measure_maml(robot, hidden, options)
+        tasks, rollouts = options.maml
+        print(
+            f"\n### {robot.name}, MAML sampling: {tasks} tasks × {rollouts} rollouts, "
+            f"{hidden}–{hidden} policies, {options.repeats} repeats\n"
+        )
+        print(common.table(HEADER, rows(timings)), flush=True)
     for name, reason in missing.items():
         print(f"\nnot measured: {name}: {reason}")
-    verdicts = [] if options.quick else judge(results)
+    verdicts = [] if options.quick else [*judge(results), *judge_maml(maml)]
+    for verdict in verdicts:
+        verdict["met"] = verdict["ratio"] >= verdict["least"]
     if verdicts:
         lines = [
             [v["robot"], v["what"], f"{v['ratio']:.2f}", f"{v['least']:.2f}", yes_no(v["met"])]
@@ -268,6 +347,20 @@ def main(argv: Sequence[str] | None = None) -> int:
                     "timing": timing,
                 }
                 for (robot, num_envs), timings in results.items()
+                for (name, threads), timing in timings.items()
+            ],
+            "maml_sampling": [
+                {
+                    "robot": robot,
+                    "hidden": hidden,
+                    "tasks": options.maml[0],
+                    "rollouts": options.maml[1],
+                    "contender": name,
+                    "threads": threads,
+                    "ratio_to_raw": timing.ratio(timings[LIMIT, threads]),
+                    "timing": timing,
+                }
+                for (robot, hidden), timings in maml.items()
                 for (name, threads), timing in timings.items()
             ],
         }

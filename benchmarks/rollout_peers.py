@@ -75,12 +75,18 @@ class Case:
         low, high = np.array(family.task_low), np.array(family.task_high)
         return np.asarray(low + (0.3 + 1) / 2 * (high - low), np.float64)
 
+    def tasks(self, n: int) -> NDArray[np.float64]:
+        """n tasks drawn from Ψ, (n, K)."""
+        family = self.family()
+        rng = np.random.default_rng(SEED)
+        return rng.uniform(family.task_low, family.task_high, (n, len(family.task_low)))
 
-def make_policy(case: Case) -> GaussianPolicy:
-    """A 32–32 policy that does something: output weights are not scaled down."""
+
+def make_policy(case: Case, hidden: int = 32, seed: int = 0) -> GaussianPolicy:
+    """A policy of two hidden layers that does something: output weights are not scaled down."""
     family = case.family()
-    settings = NetworkSettings(policy_hidden=(32, 32), policy_output_scale=1.0)
-    generator = torch.Generator().manual_seed(0)
+    settings = NetworkSettings(policy_hidden=(hidden, hidden), policy_output_scale=1.0)
+    generator = torch.Generator().manual_seed(seed)
     return GaussianPolicy(family.obs_dim, family.act_dim, settings, generator)
 
 
@@ -124,6 +130,29 @@ class Ours:
             Contender("raw mj_step loop in C++", self.case.work, self.replay),
             Contender("ours, closed loop", self.case.work, self.rollout),
         ]
+
+
+class ManyPolicies(Ours):
+    """The same for one policy and one task ψ for each of B equal shares of the environments."""
+
+    def __init__(self, case: Case, num_policies: int, hidden: int) -> None:
+        self.policies = [make_policy(case, hidden, seed) for seed in range(num_policies)]
+        self._several = [PolicyArrays.of(policy) for policy in self.policies]
+        share = case.num_envs // num_policies
+        self.policy_of_env = torch.arange(num_policies).repeat_interleave(share)
+        self._psis = torch.from_numpy(case.tasks(num_policies))[self.policy_of_env]
+        super().__init__(case)
+
+    def rollout(self, *, deterministic: bool = False) -> Any:
+        """The closed-loop trajectories, in one call."""
+        return self.environment.rollout(
+            self._several,
+            self.case.num_steps,
+            seed=SEED,
+            psi=self._psis,
+            policy_of_env=self.policy_of_env,
+            deterministic=deterministic,
+        )
 
 
 class MuJoCo:

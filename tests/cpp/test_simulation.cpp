@@ -1,11 +1,13 @@
 // The simulation against a plain mj_step loop, and what happens when MuJoCo raises.
 #include <mujoco/mujoco.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -200,6 +202,53 @@ void test_rollout_bits() {
   CHECK(x == y);
 }
 
+// Squashed policies of two sizes, two contexts for each environment: the bits at any number of
+// threads, and what the environments read of one another (the sanitizers watch): nothing.
+void test_many_policies() {
+  constexpr int kContextDim = 2, kEnvs = 7, kSteps = 50;
+  std::vector<SquashedGaussianPolicy> policies;
+  for (const int hidden : {5, 40}) {
+    const auto h = static_cast<std::size_t>(hidden);
+    std::vector<float> first(h * (kObsDim + kContextDim)), last(h * 2 * kActDim);
+    for (std::size_t i = 0; i < first.size(); ++i) {
+      first[i] = 0.2F * std::sin(static_cast<float>(i));
+    }
+    for (std::size_t i = 0; i < last.size(); ++i) last[i] = 0.2F * std::cos(static_cast<float>(i));
+    const std::vector<float> bias(h + 2 * kActDim, 0.1F);
+    const std::array<MlpLayer, 2> layers{
+        {{first.data(), bias.data(), kObsDim + kContextDim, hidden},
+         {last.data(), bias.data(), hidden, 2 * kActDim}}};
+    const std::vector<float> mean(kObsDim + kContextDim, 0.05F), std(mean.size(), 2.0F);
+    policies.emplace_back(layers, mean, std, -5.0F, 0.5F);
+  }
+  const std::vector<std::int32_t> policy_of_env{0, 1, 1, 0, 1, 0, 0};
+  std::vector<float> contexts(kEnvs * kContextDim);
+  for (std::size_t i = 0; i < contexts.size(); ++i) contexts[i] = static_cast<float>(i) - 6.0F;
+
+  const auto roll_many = [&](int threads, std::span<const float> c) {
+    Simulation s(ant(), options(kEnvs, threads));
+    Output out(kEnvs * kSteps);
+    const RolloutRequest request{kSteps, 3, kTask, 0.0, 0.0, false, policy_of_env, c, kContextDim};
+    real_rollout(s, policies, request, out.rollout(), {});
+    return out;
+  };
+  const Output a = roll_many(1, contexts);
+  for (const int threads : {2, 3}) {
+    const Output b = roll_many(threads, contexts);
+    CHECK(a.obs == b.obs && a.actions == b.actions && a.log_probs == b.log_probs);
+  }
+  // Another context of environment 4 changes environment 4 and nothing else.
+  std::vector<float> others = contexts;
+  others[4 * kContextDim + 1] += 0.5F;
+  const Output b = roll_many(2, others);
+  for (int env = 0; env < kEnvs; ++env) {
+    const auto begin = a.actions.begin() + static_cast<std::ptrdiff_t>(env) * kSteps * kActDim;
+    const bool same = std::equal(begin, begin + kSteps * kActDim,
+                                 b.actions.begin() + (begin - a.actions.begin()));
+    CHECK(same == (env != 4));
+  }
+}
+
 void test_poll_stops_a_rollout() {
   struct Stop : std::exception {};
   Simulation s(ant(), options(4, 2));
@@ -322,6 +371,7 @@ int main() {
     test_against_mj_step(1);
     test_against_mj_step(5);
     test_rollout_bits();
+    test_many_policies();
     test_poll_stops_a_rollout();
     test_failure_contract();
     test_failure_in_a_rollout();

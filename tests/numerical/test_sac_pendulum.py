@@ -51,7 +51,9 @@ def learn(seed: int) -> SoftActorCritic:
 
 
 @torch.no_grad()
-def act(sac: SoftActorCritic, obs: npt.NDArray[np.float32], generator: torch.Generator):  # type: ignore[no-untyped-def]
+def act(
+    sac: SoftActorCritic, obs: npt.NDArray[np.float32], generator: torch.Generator
+) -> torch.Tensor:
     return sac.actor.sample(torch.tensor(obs).unsqueeze(0), generator)[0].squeeze(0)
 
 

@@ -139,6 +139,86 @@ def test_rollout_arguments(options: dict[str, Any], message: str) -> None:
         environment().rollout(arrays(), **arguments)
 
 
+def squashed(in_dim: int = 11, out_dim: int = 6, **changes: Any) -> real.SquashedPolicyArrays:
+    zeros = real.SquashedPolicyArrays(
+        layers=[(np.zeros((out_dim, in_dim), np.float32), np.zeros(out_dim, np.float32))],
+        obs_mean=np.zeros(in_dim, np.float32),
+        obs_std=np.ones(in_dim, np.float32),
+        log_std_low=-20.0,
+        log_std_high=2.0,
+    )
+    return dataclasses.replace(zeros, **changes)
+
+
+MANY_CASES: list[tuple[Any, dict[str, Any], str]] = [
+    ([], {}, "policies: expected at least one"),
+    ([arrays(), squashed()], {},
+     r"policies\[1\]: expected a GaussianPolicy as policies\[0\], got SquashedGaussianPolicy"),
+    ([arrays(), arrays()], {}, "policy_of_env: expected, as there are 2 policies, got None"),
+    (arrays(), {"policy_of_env": [0, 0, 0]},
+     r"policy_of_env: expected \(N=2,\) int32, got \(3,\) int32"),
+    (arrays(), {"policy_of_env": [0.0, 0.0]},
+     "policy_of_env: expected integers, got torch.float32"),
+    ([arrays(), arrays()], {"policy_of_env": [1, 2]},
+     r"policy_of_env: expected values in \[0, 2\), got 2 in environment 1"),
+    ([arrays(), arrays()], {"policy_of_env": [-1, 0]},
+     r"policy_of_env: expected values in \[0, 2\), got -1 in environment 0"),
+    ([arrays(), arrays()], {"policy_of_env": [0, 2**32]},
+     r"policy_of_env: expected values in \[0, 2\), got 2147483647 in environment 1"),
+    (arrays(), {"contexts": torch.zeros(2, 3)},
+     r"policies\[0\]: expected inputs D \+ C=11 \+ 3, of the family and the contexts, got 11"),
+    (squashed(14), {}, r"policies\[0\]: expected inputs D \+ C=11 \+ 0, .* got 14"),
+    (squashed(14), {"contexts": torch.zeros(3, 3)},
+     r"contexts: expected \(N=2, C\) float32, got \(3, 3\) float32"),
+    (squashed(14), {"contexts": torch.zeros(2)},
+     r"contexts: expected \(N=2, C\) float32, got \(2,\) float32"),
+    (squashed(14), {"contexts": torch.tensor([[0.0, 0.0, 0.0], [0.0, float("nan"), 0.0]])},
+     "contexts: expected finite values, got nan in environment 1"),
+    (squashed(), {"ou_sigma": 0.3},
+     "ou_sigma: expected 0, as squashed policies take no exploration noise, got 0.3"),
+    (squashed(out_dim=5), {}, "policy: layers: expected 2 A outputs, mean and log_std, got 5"),
+    (squashed(out_dim=4), {}, r"policies\[0\]: expected A=3 as the family has, got 2"),
+    (squashed(log_std_low=3.0), {}, "policy: log_std_low: expected a finite number below a finite"),
+    (squashed(log_std_high=np.inf), {}, "policy: log_std_low: expected a finite number below"),
+    (squashed(obs_std=np.zeros(11, np.float32)), {}, "policy: obs_std: expected positive values"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("policies", "options", "message"), MANY_CASES)
+def test_many_policies_that_do_not_fit(
+    policies: Any, options: dict[str, Any], message: str
+) -> None:
+    env = environment()
+    before = env.simulation.state()
+    with pytest.raises(ValueError, match=message):
+        env.rollout(policies, 5, seed=0, psi=[0.0, 1.2], **options)
+    np.testing.assert_array_equal(env.simulation.state(), before)  # before any work
+
+
+def test_native_rollout_takes_policies_only() -> None:
+    with pytest.raises(ValueError, match=r"policies\[0\]: expected a GaussianPolicy or a Squashed"):
+        hopper().rollout(policies=[None], num_steps=1, seed=0, psi=np.zeros(2))  # type: ignore[list-item]
+    with pytest.raises(ValueError, match=r"policy_of_env: expected \(N=2,\) int32, got .* int64"):
+        hopper().rollout(
+            policies=[arrays().native()],
+            num_steps=1,
+            seed=0,
+            psi=np.zeros(2),
+            policy_of_env=np.zeros(2, np.int64),  # type: ignore[arg-type]
+        )
+
+
+def test_a_squashed_policy_that_overflows() -> None:
+    """It is not taken for an action at the bound."""
+    huge = [
+        (np.full((2, 11), 1.0, np.float32), np.full(2, 100.0, np.float32)),
+        (np.full((6, 2), 3e38, np.float32), np.zeros(6, np.float32)),
+    ]
+    message = "policy: the action is not finite in environment 0, step 0"
+    with pytest.raises(ValueError, match=message):
+        environment().rollout(squashed(layers=huge), 5, seed=0, psi=[0.0, 1.2])
+
+
 def test_a_policy_that_overflows() -> None:
     huge = [
         (np.full((2, 11), 1.0, np.float32), np.full(2, 100.0, np.float32)),

@@ -6,7 +6,7 @@ import importlib
 import pathlib
 import subprocess
 import sys
-from types import ModuleType, SimpleNamespace
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -63,12 +63,11 @@ def test_train_adapt_evaluate(
 ) -> None:
     asked = {}
 
-    def evaluate(workshop: Any, policy: Any, psi: Any, *, episodes: int, seed: int) -> Any:
-        asked.update(workshop=workshop, policy=policy, psi=psi, seed=seed)
+    def evaluate(self: Any, policy: Any, psi: Any, *, episodes: int, seed: int) -> Any:
+        asked.update(threads=self.workshop.threads, policy=policy, psi=psi, seed=seed)
         return np.zeros(episodes, np.float32)
 
-    stand_in = SimpleNamespace(evaluate=evaluate)
-    monkeypatch.setitem(sys.modules, "admrl_native.algorithms.adaptation", stand_in)
+    monkeypatch.setattr(fake.MetaTrainer, "evaluate", evaluate, raising=False)
     family = admrl.make_family("Ant2D")
     trained = admrl.train(
         family, method="admrl", preset="quick", out=tmp_path / "run", seed=5, **tiny
@@ -83,9 +82,9 @@ def test_train_adapt_evaluate(
     assert torch.equal(policy.psi, torch.tensor([5.0, -5.0], dtype=torch.float64))
     returns = run.evaluate(policy, psi=[3.0, -3.0], episodes=7, seed=11)
     assert returns.shape == (7,)
-    assert asked["policy"] is policy.policy
-    assert asked["seed"] == 11
-    assert asked["workshop"].threads == 1
+    assert asked["policy"] is policy
+    assert asked["psi"].tolist() == [3.0, -3.0]
+    assert (asked["seed"], asked["threads"]) == (11, 1)
 
 
 def test_a_run_in_progress_can_be_read_while_it_trains(

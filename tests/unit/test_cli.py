@@ -18,6 +18,7 @@ import yaml
 
 import admrl_native as admrl
 from admrl_native import cli
+from admrl_native.algorithms.methods import reads
 from admrl_native.runs.config import make_config
 from admrl_native.runs.options import options
 
@@ -91,6 +92,8 @@ def test_every_value_can_be_overridden(fake: ModuleType, tmp_path: pathlib.Path)
     arguments: list[object] = []
     defaults = make_config(preset_name="small").training
     for option in options().values():
+        if not reads("admrl", option.group, option.field):
+            continue
         value = option.of(defaults)
         if option.item is bool:
             value = not value
@@ -117,7 +120,7 @@ def test_every_value_can_be_overridden(fake: ModuleType, tmp_path: pathlib.Path)
     # The last of two equal options wins.
     assert _train("--preset", "small", *arguments, "--out", tmp_path / "run") == 0
     training = admrl.Run.load(tmp_path / "run").config.training
-    assert {name: option.of(training) for name, option in options().items()} == given
+    assert {name: options()[name].of(training) for name in given} == given
 
 
 def test_help_explains_every_option(capsys: pytest.CaptureFixture[str]) -> None:

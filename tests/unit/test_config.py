@@ -65,7 +65,11 @@ def test_the_quick_preset_updates_the_task_by_its_gradient_three_times() -> None
     ("options", "problem"),
     [
         ({"family": "Hopper"}, "family: expected one of Hopper2D, "),
-        ({"method": "maml"}, "method: expected one of admrl, mb-unif, mb-gauss, got 'maml'"),
+        (
+            {"method": "sac"},
+            "method: expected one of admrl, mb-unif, mb-gauss, mt-joint, maml, pearl, maml-mt, "
+            "pearl-mt, got 'sac'",
+        ),
         ({"preset_name": "big"}, "preset: expected one of quick, small, paper, got 'big'"),
         ({"device": "tpu"}, "device: expected one of auto, cpu, cuda, got 'tpu'"),
         ({"threads": 0}, "threads: expected at least 1, got 0"),

@@ -83,7 +83,7 @@ def test_values_in_names() -> None:
     ("arguments", "problem"),
     [
         ("--families Dog2D", "--families: expected one of Hopper2D, "),
-        ("--methods sac", "--methods: expected one of admrl, mb-unif, mb-gauss, got 'sac'"),
+        ("--methods sac", "--methods: expected one of admrl, mb-unif, mb-gauss, mt-joint, ma"),
         ("--seeds 1 -1", "--seeds: expected at least 0, got -1"),
         ("--seeds 1 1", "--seeds: expected 1 once, got it twice"),
         ("--seeds x", "--seeds: expected a whole number, got 'x'"),

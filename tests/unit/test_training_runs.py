@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 
-from admrl_native.algorithms.admrl import METHODS
+from admrl_native.algorithms.settings import MODEL_BASED
 from admrl_native.families.catalogue import FAMILIES
 from toy import SETTINGS, Memory, make_trainer
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", MODEL_BASED)
 @pytest.mark.parametrize("family", FAMILIES)
 def test_trains(family, method):
     memory = Memory()

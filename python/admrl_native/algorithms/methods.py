@@ -115,17 +115,20 @@ def check_schedule(method: str, settings: TrainingSettings) -> None:
     group = METHODS[method].learner.split(":")[0]
     if group == "admrl":
         return
-    per_iteration = {
-        "mt_joint": ("mt_tasks_per_iteration", settings.mt.tasks_per_iteration),
-        "maml": ("maml_meta_batch", settings.maml.meta_batch),
-        "pearl": ("pearl_meta_batch", settings.pearl.meta_batch),
+    drawn = {
+        "mt_joint": {"mt_tasks_per_iteration": settings.mt.tasks_per_iteration},
+        "maml": {"maml_meta_batch": settings.maml.meta_batch},
+        "pearl": {
+            "pearl_meta_batch": settings.pearl.meta_batch,
+            "pearl_tasks_per_iteration": settings.pearl.tasks_per_iteration,
+        },
     }[group]
-    name, count = per_iteration
-    if count > settings.meta.n_train_tasks:
-        raise SettingError(
-            name,
-            f"expected at most n_train_tasks ({settings.meta.n_train_tasks}), got {count}",
-        )
+    for name, count in drawn.items():
+        if count > settings.meta.n_train_tasks:
+            raise SettingError(
+                name,
+                f"expected at most n_train_tasks ({settings.meta.n_train_tasks}), got {count}",
+            )
     horizon = settings.physics.horizon
     if group == "pearl":
         for name in ("initial_samples", "prior_samples", "posterior_samples"):

@@ -188,8 +188,8 @@ class Pearl(IterativeLearner):
             transition.append(states)
         self.update.adopt_normalisers(side_by_side([states, told]), side_by_side(transition))
         gamma, scale = self.settings.advantage.gamma, self.settings.sac.reward_scale
-        # At γ = 1 an episode that never ends lasts for the horizon.
-        per_step = max(1 - gamma * (1 - ended / count), 1 / self.settings.physics.horizon)
+        # At γ = 1, and where no episode ends, there is no such constant.
+        per_step = 1 - gamma * (1 - ended / count) or 1 / self.settings.physics.horizon
         self.update.sac.start_values_at(scale * rewards.mean.item() / per_step)
 
     # Checkpoints

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..networks.conditioned import ConditionedPolicy
 from ..sampling.task_replay import Transitions, finite_transitions
-from ..seeding import derive_seed
+from ..seeding import derive_generator, derive_seed
 from ..training.pearl_update import PearlUpdate
 from .learner import AfterStep
 from .workshop import Workshop
@@ -59,12 +59,16 @@ class PearlAdaptation:
         )
 
     def learn(self, samples: int) -> None:
-        trajectories = self._workshop.real_trajectories(
-            self.policy,
-            self._psi,
-            samples,
-            derive_seed(self._seed, "adapt", self._rounds),
+        policy, seed = self.policy, derive_seed(self._seed, "adapt", self._rounds)
+        rollouts = samples // self._workshop.settings.physics.horizon
+        trajectories = self._workshop.many_trajectories(
+            [self._update.sac.actor],
+            self._psi.unsqueeze(0),
+            rollouts,
+            seed,
             "adaptation",
+            contexts=policy.contexts(rollouts, derive_generator(seed, "contexts")),
+            deterministic=policy.deterministic,
         )
         found = {k: x.unsqueeze(0) for k, x in finite_transitions(trajectories).items()}
         (rows,) = self._update.encoder_rows(Transitions(**found))

@@ -146,6 +146,7 @@ class Workshop:
         *,
         contexts: Tensor | None = None,
         num_steps: int | None = None,
+        deterministic: bool = False,
     ) -> Trajectories:
         """Real trajectories of B tasks side by side, in one native call, counted.
 
@@ -157,6 +158,7 @@ class Workshop:
             purpose: what the samples are counted as.
             contexts: (B · rollouts, C) what the policies see beside the state.
             num_steps: T; None: the horizon.
+            deterministic: mean actions.
 
         Returns:
             Row b · rollouts + r is environment r of task b; the states are without the contexts.
@@ -174,6 +176,7 @@ class Workshop:
             psi=psis.repeat_interleave(rollouts, 0),
             policy_of_env=of_env,
             contexts=contexts,
+            deterministic=deterministic,
         )
         self._count(purpose, tasks * rollouts * steps)
         return trajectories.to(self.device)

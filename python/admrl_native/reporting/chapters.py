@@ -74,19 +74,21 @@ _GAPS = (
     "adversary in training should leave no task with a large gap."
 )
 _ADAPTATION = (
-    "With n = 0 a policy is made from the learned model alone. Then real samples of the test task "
-    "are collected and the model is corrected with them."
+    "With n = 0 a policy is made from what was learned alone. Then real samples of the test task "
+    "are collected: a model is corrected with them, a method without a model learns from them in "
+    "its own way."
 )
 _TASKS = (
     "AdMRL moves the task of training to where the gap grows; MB-Unif and MB-Gauss draw it at "
-    "random, uniformly from Ψ or from a normal distribution around its centre."
+    "random, uniformly from Ψ or from a normal distribution around its centre. Methods without a "
+    "model draw all theirs beforehand, uniformly; they are not shown."
 )
 _MODEL = "A policy can only be as good as the model that it was made in."
 _FILMS = (
     "One real episode on the best and on the worst test task of each method, first seed, without "
     "a real sample of the task where that was evaluated."
 )
-_TRAINING = "Real returns, and the error of the model on samples that it was not fitted to."
+_TRAINING = "Real returns and, of a model, the error on samples that it was not fitted to."
 _GRADIENTS = (
     "AdMRL chooses the next task by the gradient of the gap with respect to the task. It is an "
     "estimate from samples, and each estimate comes with a report on itself."

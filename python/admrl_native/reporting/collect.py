@@ -32,6 +32,8 @@ _UNITS = {"velocity": " (m/s)", "height": " (m)"}
 
 _TITLES = {"grid": "test tasks inside Ψ", "ood": "out of distribution"}
 
+_CURVE_POINTS = 100  # of a learning curve
+
 
 @dataclasses.dataclass(frozen=True)
 class ReportedRun:
@@ -185,6 +187,7 @@ def _run(run: ReportedRun) -> dict[str, Any]:
         "seed": config.seed,
         "method": config.method,
         "preset": config.preset,
+        "model_based": config.model_based,
         "complete": bool(records) and records[-1]["event"] == "end",
         "real_samples": summary.real_samples,
         "virtual_samples": summary.virtual_samples,
@@ -202,8 +205,9 @@ def _run(run: ReportedRun) -> dict[str, Any]:
                 "validation_loss": losses.get(t.task),
                 "real_samples": counts.get(t.task),
             }
-            for t in summary.tasks
+            for t in (summary.tasks if config.model_based else ())
         ],
+        "iterations": _iterations(summary),
         "gradients": [_gradient(r) for r in records if r["event"] == "task-gradient"],
         "checkpoints": {name: e.run["checkpoint"] for name, e in run.evaluations.items()},
         "episodes": {name: e.episodes for name, e in run.evaluations.items()},
@@ -211,6 +215,20 @@ def _run(run: ReportedRun) -> dict[str, Any]:
         **run.origin,
         "commit": _short(run.origin["commit"]),
     }
+
+
+def _iterations(summary: Summary) -> list[dict[str, Any]]:
+    """Of a method without a model: means over neighbouring iterations, for a curve."""
+    count = len(summary.iterations)
+    found = []
+    for part in np.array_split(np.arange(count), min(_CURVE_POINTS, count)) if count else ():
+        records = [summary.iterations[i] for i in part]
+        point: dict[str, Any] = {"real_samples": sum(records[-1]["real_samples"].values())}
+        for name in ("real_return", "adapted_return"):
+            known = [r[name] for r in records if r.get(name) is not None]
+            point[name] = float(np.mean(known)) if known else None
+        found.append(point)
+    return found
 
 
 def _short(commit: str | None) -> str | None:

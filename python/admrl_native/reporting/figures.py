@@ -9,7 +9,12 @@ from typing import TYPE_CHECKING, Any
 from .curves import adaptation_figure, has_model_errors, model_error_figure
 from .heat_maps import gap_figures
 from .style import Picture, save, styled
-from .training_figures import gradient_figure, training_figure, visited_tasks_figure
+from .training_figures import (
+    gradient_figure,
+    iterations_figure,
+    training_figure,
+    visited_tasks_figure,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -56,6 +61,13 @@ def draw_figures(family: Mapping[str, Any], folder: pathlib.Path) -> list[Pictur
                 training_figure(family), "training", "training", "Training",
                 "Thin lines are seeds, thick ones their mean. Each method trains on tasks of its "
                 "own, so a lower return may be a harder task rather than worse learning.",
+            )  # fmt: skip
+        if any(run["iterations"] for run in family["runs"]):
+            keep(
+                iterations_figure(family), "training", "iterations",
+                "Training without a model",
+                "Mean return of the samples of training, each line a run. Left: with the policy "
+                "that adaptation begins with. Right: after one adaptation.",
             )  # fmt: skip
         if any(run["gradients"] for run in family["runs"]):
             keep(

@@ -35,9 +35,9 @@ def head(report: Mapping[str, Any], numbers: Numbers) -> Markup:
         element("h1", f"{', '.join(f['name'] for f in families)}: how bad is the worst task?"),
         paragraph(
             joined([compared, Markup(" on "), where, Markup(": each learned ")]),
-            "one model of the robot, from which a policy is made for any task of a family. The "
-            "question is how much return the worst task loses to the best return known for it: "
-            "the gap of the worst task, 0 at best.",
+            f"{_what_was_learned(families)} any task of a family. The question is how much return "
+            "the worst task loses to the best return known for it: the gap of the worst task, 0 at "
+            "best.",
             class_="lead",
         ),
         paragraph("Runs: ", counts, ". Intervals in brackets are 95 % bootstrap intervals.",
@@ -77,6 +77,12 @@ def head(report: Mapping[str, Any], numbers: Numbers) -> Markup:
     links.append(("runs", "Runs and versions"))
     parts.append(element("nav", *(element("a", text, href=f"#{to}") for to, text in links)))
     return element("header", *parts)
+
+
+def _what_was_learned(families: Sequence[Mapping[str, Any]]) -> str:
+    if all(run["model_based"] for family in families for run in family["runs"]):
+        return "one model of the robot, from which a policy is made for"
+    return "what it takes to make, with few or no samples, a policy for"
 
 
 def _card(

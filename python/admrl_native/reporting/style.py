@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colours: told apart with any colour vision.
-_COLOURS = ("#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#7F7F7F")
+# Okabe and Ito's colours, brown instead of yellow: told apart with any colour vision.
+_COLOURS = (
+    "#0072B2", "#E69F00", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#000000", "#8C510A",
+)  # fmt: skip
 _MARKERS = ("o", "s", "D", "^", "v", "P", "X", "*")
 
 GREY, RED = "#7F7F7F", "#D55E00"

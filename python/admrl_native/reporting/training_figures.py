@@ -31,7 +31,7 @@ _PER_ROW = 3  # panels
 
 def visited_tasks_figure(family: Mapping[str, Any]) -> Figure:
     """Every run's training tasks in Ψ, and how far from its centre they lie."""
-    labels = [m for m in family["labels"] if any(r["tasks"] for r in _runs(family, m))]
+    labels = _with(family, "tasks")
     columns = min(_PER_ROW, len(labels) + 1)
     rows = -(-(len(labels) + 1) // columns)
     figure = new_figure(WIDTH, 2.75 * rows)
@@ -58,7 +58,7 @@ def training_figure(family: Mapping[str, Any]) -> Figure:
     axes = figure.subplots(1, len(parts))
     style = looks(family["labels"])
     for here, (name, title, unit) in zip(axes, parts, strict=True):
-        for method in family["labels"]:
+        for method in _with(family, "tasks"):
             _draw_by_task(here, _runs(family, method), name, style[method], method)
         here.set_title(title, fontsize=8.5)
         here.set_xlabel("training task")
@@ -70,6 +70,30 @@ def training_figure(family: Mapping[str, Any]) -> Figure:
     for here in axes[:2]:
         here.set_ylim(low, high)
     handles, names = axes[1].get_legend_handles_labels()
+    figure.legend(
+        handles, names, loc="outside upper left", ncols=legend_columns(names), columnspacing=1.4
+    )
+    return figure
+
+
+def iterations_figure(family: Mapping[str, Any]) -> Figure:
+    """Methods without a model: returns on their training tasks against real samples."""
+    figure = new_figure(WIDTH, 3.0)
+    style = looks(family["labels"])
+    parts = (("real_return", "before adaptation"), ("adapted_return", "after adaptation"))
+    axes = figure.subplots(1, len(parts), sharex=True, sharey=True)
+    for here, (name, title) in zip(axes, parts, strict=True):
+        for method in _with(family, "iterations"):
+            for i, run in enumerate(_runs(family, method)):
+                known = [p for p in run["iterations"] if p[name] is not None]
+                here.plot(
+                    [p["real_samples"] / 1e6 for p in known], [p[name] for p in known],
+                    color=style[method].colour, linewidth=1.2, label="" if i else method,
+                )  # fmt: skip
+        here.set_title(title, fontsize=8.5)
+        here.set_xlabel("million real samples")
+    axes[0].set_ylabel("mean real return")
+    handles, names = axes[0].get_legend_handles_labels()
     figure.legend(
         handles, names, loc="outside upper left", ncols=legend_columns(names), columnspacing=1.4
     )
@@ -97,6 +121,11 @@ def gradient_figure(family: Mapping[str, Any]) -> Figure:
         whole_numbers(axes)
     legend_above(length, 4)
     return figure
+
+
+def _with(family: Mapping[str, Any], what: str) -> list[str]:
+    """The methods that have some of it."""
+    return [m for m in family["labels"] if any(r[what] for r in _runs(family, m))]
 
 
 def _runs(family: Mapping[str, Any], method: str) -> list[Mapping[str, Any]]:

@@ -30,6 +30,8 @@ PAPER: _Table = {
 # as in the paper and model steps as many for each of them, because that is what makes the model
 # good enough (Ant2D needs all the 20 stages of the first task); networks and policy updates are
 # fewer.
+#
+# The methods without a model get the time instead of the samples: some millions.
 SMALL: Mapping[str, Any] = {
     "n_tasks": 6,
     "n_zeroshot": 12,
@@ -46,6 +48,20 @@ SMALL: Mapping[str, Any] = {
     "entropy_coefficient": 0.0,
     "gradient_virtual_samples": 8000,
     "evaluation_episodes": 50,
+    "mt_iterations": 250,
+    "mt_tasks_per_iteration": 40,
+    "mt_rollouts": 4,
+    "maml_iterations": 100,
+    "maml_meta_batch": 20,
+    "maml_rollouts": 10,
+    "maml_hidden": (64, 64),
+    "pearl_iterations": 30,
+    "pearl_initial_samples": 1000,
+    "pearl_gradient_steps": 1000,
+    "pearl_batch_size": 64,
+    "pearl_encoder_hidden": (64, 64),
+    "sac_hidden": (128, 128),
+    "sac_learning_rate": 1e-3,
 }
 SMALL_BY_FAMILY: _Table = {
     "Hopper2D": {"n_slbo_first": 3},
@@ -73,6 +89,21 @@ QUICK: Mapping[str, Any] = {
     "value_normalise_targets": True,
     "entropy_coefficient": 0.0,
     "evaluation_episodes": 10,
+    "n_train_tasks": 20,
+    "mt_iterations": 20,
+    "mt_tasks_per_iteration": 10,
+    "mt_rollouts": 4,
+    "maml_iterations": 10,
+    "maml_meta_batch": 10,
+    "maml_rollouts": 4,
+    "maml_hidden": (32, 32),
+    "pearl_iterations": 5,
+    "pearl_initial_samples": 400,
+    "pearl_gradient_steps": 200,
+    "pearl_batch_size": 32,
+    "pearl_encoder_hidden": (64, 64),
+    "sac_hidden": (64, 64),
+    "sac_learning_rate": 1e-3,
 }
 QUICK_BY_FAMILY: _Table = {}
 
