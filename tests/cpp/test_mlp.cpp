@@ -1,4 +1,5 @@
 // The kernels of every instruction set of this CPU, and the packed network, in isolation.
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstring>
@@ -76,11 +77,15 @@ void test_dense(const Kernels& k) {
       k.dense(x.data(), in, w.data(), b.data(), out, KernelActivation::none, y.data());
       CHECK(y.back() == -7.0f);  // nothing is written past the end
       for (int j = 0; j < out; ++j) {
+        const int first = j / k.panel * k.panel;
+        const int columns = std::min(k.panel, out - first);
         double sum = static_cast<double>(b[static_cast<std::size_t>(j)]);
         double size = std::abs(sum);
         for (int i = 0; i < in; ++i) {
-          const double term = static_cast<double>(x[static_cast<std::size_t>(i)]) *
-                              static_cast<double>(w[static_cast<std::size_t>(i * out + j)]);
+          const double term =
+              static_cast<double>(x[static_cast<std::size_t>(i)]) *
+              static_cast<double>(
+                  w[static_cast<std::size_t>(first * in + i * columns + j - first)]);
           sum += term;
           size += std::abs(term);
         }

@@ -76,10 +76,10 @@ class Pearl(IterativeLearner):
     def adaptations(
         self, psis: Tensor, *, seed: int, after_step: AfterStep = lambda: None
     ) -> list[PearlAdaptation]:
-        """See `Learner.adaptations`; the networks are copied once and are the same for all."""
-        update = copy.deepcopy(self.update)
+        """See `Learner.adaptations`; actor and encoder are copied once, and the same for all."""
+        actor, encoder = copy.deepcopy(self.update.sac.actor), copy.deepcopy(self.update.encoder)
         return [
-            PearlAdaptation(self.workshop, update, psi, told, seed, after_step)
+            PearlAdaptation(self.workshop, actor, encoder, psi, told, seed, after_step)
             for psi, told in zip(psis, self._told_of(psis), strict=True)
         ]
 

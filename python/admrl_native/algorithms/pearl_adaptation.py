@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from ..networks.conditioned import ConditionedPolicy
+from ..networks.context_encoder import ContextEncoder
+from ..networks.squashed_policy import SquashedGaussianPolicy
 from ..sampling.task_replay import Transitions, finite_transitions
 from ..seeding import derive_generator, derive_seed
-from ..training.pearl_update import PearlUpdate
+from ..training.pearl_update import encoder_rows
 from .learner import AfterStep
 from .workshop import Workshop
 
@@ -23,7 +25,8 @@ class PearlAdaptation:
 
     Args:
         workshop: of the run.
-        update: actor and encoder; only read.
+        actor: of [s, u, z]; only read.
+        encoder: only read.
         psi: the task (K,).
         told: (K,) what the actor is told of it, or (0,).
         seed: of every random number.
@@ -35,24 +38,25 @@ class PearlAdaptation:
     def __init__(
         self,
         workshop: Workshop,
-        update: PearlUpdate,
+        actor: SquashedGaussianPolicy,
+        encoder: ContextEncoder,
         psi: Tensor,
         told: Tensor,
         seed: int,
         after_step: AfterStep,
     ) -> None:
-        self._workshop, self._update = workshop, update
+        self._workshop, self._actor, self._encoder = workshop, actor, encoder
         self._psi, self._told, self._seed = psi, told, seed
         self._after_step = after_step
         self._rounds = 0
-        self._context = update.encoder.normaliser.mean.new_empty(0, update.encoder.input_dim)
+        self._context = encoder.normaliser.mean.new_empty(0, encoder.input_dim)
 
     @property
     def policy(self) -> ConditionedPolicy:
         with torch.no_grad():
-            belief = self._update.encoder(self._context.unsqueeze(0))
+            belief = self._encoder(self._context.unsqueeze(0))
         return ConditionedPolicy(
-            self._update.sac.actor,
+            self._actor,
             torch.cat([self._told, belief.mean[0]]),
             torch.cat([torch.zeros_like(self._told), belief.std[0]]),
             deterministic=True,
@@ -62,7 +66,7 @@ class PearlAdaptation:
         policy, seed = self.policy, derive_seed(self._seed, "adapt", self._rounds)
         rollouts = samples // self._workshop.settings.physics.horizon
         trajectories = self._workshop.many_trajectories(
-            [self._update.sac.actor],
+            [self._actor],
             self._psi.unsqueeze(0),
             rollouts,
             seed,
@@ -71,7 +75,7 @@ class PearlAdaptation:
             deterministic=policy.deterministic,
         )
         found = {k: x.unsqueeze(0) for k, x in finite_transitions(trajectories).items()}
-        (rows,) = self._update.encoder_rows(Transitions(**found))
+        (rows,) = encoder_rows(Transitions(**found), self._workshop.settings.pearl)
         self._context = torch.cat([self._context, rows])
         self._rounds += 1
         self._after_step()

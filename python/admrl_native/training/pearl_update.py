@@ -55,14 +55,8 @@ class PearlUpdate:
 
     def posterior(self, context: Transitions) -> Posterior:
         """q(z|c) of the contexts of B tasks."""
-        return self.encoder(self.encoder_rows(context))  # type: ignore[no-any-return]
-
-    def encoder_rows(self, context: Transitions) -> Tensor:
-        """What the encoder sees of transitions (B, M, W)."""
-        parts = [context.obs, context.actions, context.rewards.unsqueeze(-1)]
-        if self.settings.encoder_next_obs:
-            parts.append(context.next_obs)
-        return torch.cat(parts, dim=-1)
+        belief: Posterior = self.encoder(encoder_rows(context, self.settings))
+        return belief
 
     def step(
         self, batch: Transitions, context: Transitions, u: Tensor, generator: torch.Generator
@@ -124,3 +118,11 @@ def with_latent(batch: Transitions, u: Tensor, z: Tensor) -> SacBatch:
         next_obs=torch.cat([batch.next_obs, context.detach()], dim=-1).flatten(0, 1),
         dones=batch.dones.flatten(),
     )
+
+
+def encoder_rows(context: Transitions, settings: PearlSettings) -> Tensor:
+    """What the encoder sees of transitions (B, M, W): [s, a, r], and s' if it is to."""
+    parts = [context.obs, context.actions, context.rewards.unsqueeze(-1)]
+    if settings.encoder_next_obs:
+        parts.append(context.next_obs)
+    return torch.cat(parts, dim=-1)

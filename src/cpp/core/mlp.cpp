@@ -24,12 +24,16 @@ PackedMlp::PackedMlp(std::span<const MlpLayer> layers, Activation hidden)
   for (size_t i = 0; i < layers.size(); ++i) {
     const auto in = static_cast<size_t>(layers[i].in);
     const auto out = static_cast<size_t>(layers[i].out);
-    const auto stride = static_cast<size_t>(layers_[i].out);
+    const auto padded = static_cast<size_t>(layers_[i].out);
+    const auto panel = static_cast<size_t>(kernels_->panel);
     float* packed = data_.data() + layers_[i].weights;
-    for (size_t k = 0; k < in; ++k) {
-      for (size_t j = 0; j < out; ++j) packed[k * stride + j] = layers[i].weight[j * in + k];
+    for (size_t j = 0; j < out; ++j) {
+      const size_t first = j / panel * panel;  // of the panel's outputs; the last may be narrower
+      const size_t columns = std::min(panel, padded - first);
+      float* column = packed + first * in + (j - first);
+      for (size_t k = 0; k < in; ++k) column[k * columns] = layers[i].weight[j * in + k];
     }
-    std::copy_n(layers[i].bias, out, packed + in * stride);
+    std::copy_n(layers[i].bias, out, packed + in * padded);
   }
 }
 

@@ -4,6 +4,7 @@
 #include <span>
 #include <vector>
 
+#include "core/aligned.hpp"
 #include "core/layers.hpp"
 #include "kernels/kernels.hpp"
 
@@ -11,7 +12,8 @@ namespace admrl {
 
 enum class Activation { tanh, relu };
 
-// Weights packed once for `forward`: transposed, outputs padded to the width of the kernels.
+// Weights packed once for `forward`: transposed, outputs padded to the width of the kernels and
+// kept in panels, each of which is read from one end to the other.
 // The layers are copied, so they may change or go after construction.
 // Determinism: the bits depend on the weights, the input and the instruction set, on nothing else.
 class PackedMlp {
@@ -32,7 +34,7 @@ class PackedMlp {
   struct Layer {
     int in;
     int out;         // padded
-    size_t weights;  // offset of (in, out) weights in data_; the (out) bias follows them
+    size_t weights;  // offset in data_ of the weights, in panels; the (out) bias follows them
   };
 
   const Kernels* kernels_;
@@ -41,7 +43,7 @@ class PackedMlp {
   int out_dim_ = 0;
   int width_ = 0;  // widest padded layer
   std::vector<Layer> layers_;
-  std::vector<float> data_;
+  AlignedVector<float> data_;  // no vector of weights straddles two cache lines
 };
 
 }  // namespace admrl

@@ -71,7 +71,9 @@ struct Kernels {
   // sums (m, panel) += the sum over panels of a (panels, m, panel).
   void (*add_panels)(const float* a, int m, int panels, float* sums) noexcept;
 
-  // y (out) = activation(x (in) · w (in, out) + b (out)); out is a multiple of `width`.
+  // y (out) = activation(x (in) · w (in, out) + b (out)); out is a multiple of `width`. Columns of
+  // w come in panels, the last one maybe of half the width: column j of the panel that begins with
+  // column p, c columns wide, has w(i, p + j) at w[p · in + i · c + j].
   void (*dense)(const float* x, int in, const float* w, const float* b, int out,
                 KernelActivation activation, float* y) noexcept;
   // One step of Adam on n parameters and gradient_scale · grad: first and second moments, then
