@@ -44,8 +44,13 @@ BUDGET: dict[str, dict[str, Any]] = {
     },
     "pearl": {
         "pearl_iterations": 30,
-        "pearl_gradient_steps": 300,
+        "pearl_gradient_steps": 1000,
         "pearl_initial_samples": 400,
+        "pearl_batch_size": 64,
+        "pearl_encoder_hidden": (64, 64),
+        "sac_hidden": (128, 128),
+        "sac_learning_rate": 1e-3,
+        "sac_target_rate": 0.02,
         "n_train_tasks": 50,
     },
 }

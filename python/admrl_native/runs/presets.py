@@ -62,6 +62,7 @@ SMALL: Mapping[str, Any] = {
     "pearl_encoder_hidden": (64, 64),
     "sac_hidden": (128, 128),
     "sac_learning_rate": 1e-3,
+    "sac_target_rate": 0.02,
 }
 SMALL_BY_FAMILY: _Table = {
     "Hopper2D": {"n_slbo_first": 3},
@@ -104,6 +105,7 @@ QUICK: Mapping[str, Any] = {
     "pearl_encoder_hidden": (64, 64),
     "sac_hidden": (64, 64),
     "sac_learning_rate": 1e-3,
+    "sac_target_rate": 0.02,
 }
 QUICK_BY_FAMILY: _Table = {}
 
