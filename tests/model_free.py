@@ -58,6 +58,7 @@ def make_learner(
     *,
     seed: int = 0,
     threads: int = 1,
+    device: str = "cpu",
     **changes: Any,
 ) -> IterativeLearner:
     """A tiny learner at its beginning."""
@@ -68,7 +69,7 @@ def make_learner(
         method=method,
         seed=seed,
         threads=threads,
-        device="cpu",
+        device=device,
         observer=observer,
     )
     assert isinstance(learner, IterativeLearner)

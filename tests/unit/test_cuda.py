@@ -7,11 +7,14 @@ import torch
 
 from admrl_native.algorithms.admrl import MetaTrainer
 from admrl_native.families.catalogue import make_family
+from model_free import MODEL_FREE, make_learner
 from toy import SETTINGS, Memory
+
+needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@needs_gpu
 def test_trains_and_resumes_on_cuda():
     def trainer(memory):
         return MetaTrainer(
@@ -38,3 +41,27 @@ def test_trains_and_resumes_on_cuda():
     resumed.train()
     events = [event for event, _ in first.records + second.records]
     assert events == [event for event, _ in whole.records]
+
+
+@pytest.mark.gpu
+@needs_gpu
+@pytest.mark.parametrize("method", MODEL_FREE)
+def test_a_method_without_a_model_trains_resumes_and_adapts_on_cuda(method):
+    whole, first, second = Memory(), Memory(stop_after=2), Memory()
+    learner = make_learner(whole, method, device="cuda")
+    learner.train()
+    with pytest.raises(KeyboardInterrupt):
+        make_learner(first, method, device="cuda").train()
+    resumed = make_learner(second, method, device="cuda")
+    resumed.load(first.states[-1], first.stored())
+    resumed.train()
+    events = [event for event, _ in first.records + second.records]
+    assert events == [event for event, _ in whole.records]
+    task = learner.train_psi[0]
+    adaptations = learner.adaptations(task.unsqueeze(0), seed=0)
+    stored = learner.adaptation_from(learner.adaptation_state({0: adaptations[0]}), 0, task, seed=0)
+    for adaptation in (*adaptations, stored):
+        adaptation.learn(40)
+    policy = learner.adapt(task, real_samples=40, seed=0)
+    assert policy.policy.normaliser.mean.is_cuda
+    assert all(map(math.isfinite, learner.evaluate(policy, task, episodes=3, seed=0)))

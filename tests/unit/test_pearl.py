@@ -234,25 +234,6 @@ def test_the_encoder_may_see_next_states() -> None:
     assert np.isfinite(memory.records[-2][1]["critic_loss"])
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_a_run_on_a_gpu_resumes_and_adapts() -> None:
-    whole, memory = run(device="cuda", method="pearl-mt")
-    first, second = Memory(1), Memory()
-    with pytest.raises(KeyboardInterrupt):
-        make(first, device="cuda", method="pearl-mt").train()
-    resumed = make(second, device="cuda", method="pearl-mt")
-    resumed.load(first.states[-1], first.stored())
-    resumed.train()
-    events = [event for event, _ in first.records + second.records]
-    assert events == [event for event, _ in memory.records]
-    psi = whole.train_psi[0]
-    (adaptation,) = whole.adaptations(psi.unsqueeze(0), seed=0)
-    adaptation.learn(40)
-    stored = whole.adaptation_state({0: adaptation})
-    assert policies_equal(whole.adaptation_from(stored, 0, psi, seed=0), adaptation)
-
-
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
