@@ -9,11 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..families.declaration import Family
 from ..seeding import derive_generator
 from .learner import Learner
-from .observer import Observer
-from .settings import TrainingSettings
 from .task_selection import uniform_task
 
 
@@ -22,40 +19,19 @@ class IterativeLearner(Learner):
 
     Source: Section 5; Appendix C (150 training tasks, uniform in Ψ).
 
-    Args:
-        first_psi: not taken: the training tasks are drawn.
-
     Attributes:
         train_u: (n_train_tasks, K) the training tasks in normalised coordinates, float64.
         iteration: how many are done.
         with_psi: the policy sees the task, as in every "-mt" method.
     """
 
-    def __init__(
-        self,
-        family: Family,
-        settings: TrainingSettings,
-        *,
-        method: str,
-        seed: int,
-        threads: int,
-        device: str,
-        observer: Observer,
-    ) -> None:
-        super().__init__(
-            family,
-            settings,
-            method=method,
-            seed=seed,
-            threads=threads,
-            device=device,
-            observer=observer,
-        )
-        generator = derive_generator(seed, "training-tasks")
-        tasks = range(settings.meta.n_train_tasks)
-        self.train_u = torch.stack([uniform_task(family.task_dim, generator) for _ in tasks])
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        generator = derive_generator(self.seed, "training-tasks")
+        tasks = range(self.settings.meta.n_train_tasks)
+        self.train_u = torch.stack([uniform_task(self.family.task_dim, generator) for _ in tasks])
         self.iteration = 0
-        self.with_psi = method == "mt-joint" or method.endswith("-mt")
+        self.with_psi = self.method == "mt-joint" or self.method.endswith("-mt")
 
     @property
     def train_psi(self) -> Tensor:

@@ -5,8 +5,7 @@ from __future__ import annotations
 import pathlib
 from typing import TYPE_CHECKING, Any
 
-from ..algorithms.methods import METHODS
-from .picture import BLUE, GREY, ORANGE, STYLE, legend, task_names
+from .picture import BLUE, GREY, ORANGE, legend, picture, task_names
 from .summary import Summary
 
 if TYPE_CHECKING:
@@ -20,25 +19,10 @@ def draw(summary: Summary, path: pathlib.Path) -> None:
         summary: from `summarise`.
         path: a .png file.
     """
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    # No pyplot: nothing global is touched, and no display is needed.
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(13.5, 5.2), layout="constrained")
-        FigureCanvasAgg(figure)
+    with picture(summary, (13.5, 5.2), path) as figure:
         tasks, returns = figure.subplots(1, 2, width_ratios=(4, 7))
-        c = summary.config
-        figure.suptitle(
-            f"{METHODS[c.method].title} on {c.family.name}   ({c.preset} preset, seed {c.seed}, "
-            f"{summary.real_samples:,} real samples)",
-            fontsize=14,
-            fontweight="bold",
-        )
         _draw_tasks(figure, tasks, summary)
         _draw_returns(returns, summary)
-        figure.savefig(path, dpi=120)
 
 
 def _draw_tasks(figure: Any, axes: Axes, summary: Summary) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import math
 import pathlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..algorithms.methods import METHODS
@@ -13,6 +14,7 @@ from .summary import Summary
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's colours: told apart with any colour vision.
 BLUE, ORANGE, GREEN, RED, GREY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#7F7F7F"
@@ -43,31 +45,37 @@ def draw(summary: Summary, path: pathlib.Path) -> None:
         summary: from `summarise`.
         path: a .png file.
     """
+    with picture(summary, (13.5, 9), path) as figure:
+        left, right = figure.subfigures(1, 2, width_ratios=(5, 7), squeeze=False)[0]
+        above, below = left.subfigures(2, 1, height_ratios=(5, 4), squeeze=False)[:, 0]
+        tasks, returns = above.subplots(), below.subplots()
+        curves, losses, kl = right.subplots(3, 1, height_ratios=(5, 3, 2), sharex=True)
+        _draw_tasks(above, tasks, summary)
+        _draw_returns(returns, summary)
+        _draw_curves(curves, summary)
+        _draw_losses(losses, summary)
+        _draw_kl(kl, summary)
+
+
+@contextlib.contextmanager
+def picture(summary: Summary, inches: tuple[float, float], path: pathlib.Path) -> Iterator[Figure]:
+    """A figure with the run as its title, to be drawn in; then it is saved."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     # No pyplot: nothing global is touched, and no display is needed.
     with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(13.5, 9), layout="constrained")
+        figure = Figure(figsize=inches, layout="constrained")
         FigureCanvasAgg(figure)
-        left, right = figure.subfigures(1, 2, width_ratios=(5, 7), squeeze=False)[0]
-        above, below = left.subfigures(2, 1, height_ratios=(5, 4), squeeze=False)[:, 0]
-        tasks, returns = above.subplots(), below.subplots()
-        curves, losses, kl = right.subplots(3, 1, height_ratios=(5, 3, 2), sharex=True)
         c = summary.config
         figure.suptitle(
             f"{METHODS[c.method].title} on {c.family.name}   "
-            f"({c.preset} preset, seed {c.seed}, "
-            f"{summary.real_samples:,} real samples)",
+            f"({c.preset} preset, seed {c.seed}, {summary.real_samples:,} real samples)",
             fontsize=14,
             fontweight="bold",
         )
-        _draw_tasks(above, tasks, summary)
-        _draw_returns(returns, summary)
-        _draw_curves(curves, summary)
-        _draw_losses(losses, summary)
-        _draw_kl(kl, summary)
+        yield figure
         figure.savefig(path, dpi=120)
 
 
