@@ -513,6 +513,24 @@ def test_a_run_reports_its_task_and_the_time_left() -> None:
     ]
 
 
+def test_many_iterations_are_few_states() -> None:
+    now, reports = [0.0], []
+    config = make_config("Ant2D", method="mt-joint", overrides={"mt_iterations": 100})
+    progress = ReportedProgress(
+        config, lambda state, left: reports.append((state, left)), clock=lambda: now[0]
+    )
+    progress.start([{"event": "iteration"}] * 40)  # of an earlier process
+    for i in range(40, 100):
+        progress.phase(f"iteration {i + 1}/100", task=0, steps=1)
+        now[0] += 3.0
+        progress.step({})
+        progress.record("iteration", {"iteration": i})
+    states = list(dict.fromkeys(state for state, _ in reports))
+    assert states == [f"training {percent} %" for percent in range(40, 100, 5)]
+    assert reports[0][1] is None
+    assert reports[-1][1] == pytest.approx(3.0, rel=0.05)
+
+
 def test_an_evaluation_without_adaptation_needs_no_real_samples() -> None:
     assert Evaluation(("grid",)).real_samples == (0,)
     with pytest.raises(SettingError, match="real_samples: expected a multiple"):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 _WAITING, _BEFORE = "waiting", "done before"
 _STYLES = {"waiting": "dim", "done": "green", "failed": "red"}
 _TELL_SECONDS = 1.0  # between two reports of one phase
+_TELL_PERCENT = 5  # of the iterations of a run, between two states of it
 
 
 class SweepProgress(Protocol):
@@ -175,7 +176,10 @@ class ReportedProgress:
 
     def phase(self, name: str, *, task: int, steps: int) -> None:
         self._left.phase(name, task=task, steps=steps)
-        self._doing = name if self._tasks is None else f"task {task + 1}/{self._tasks}"
+        self._doing = f"task {task + 1}/{self._tasks}"
+        if self._tasks is None:  # iterations are many: their number is told now and then
+            percent = int(100 * self._left.fraction())
+            self._doing = f"{percent - percent % _TELL_PERCENT} %"
         self._tell()
 
     def step(self, values: Mapping[str, float]) -> None:
