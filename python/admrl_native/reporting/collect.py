@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import yaml
 
+from ..algorithms.methods import num_iterations
 from ..evaluation.comparison import Comparison, compare
 from ..families.declaration import Family
 from ..runs.config import Config
@@ -32,7 +33,7 @@ _UNITS = {"velocity": " (m/s)", "height": " (m)"}
 
 _TITLES = {"grid": "test tasks inside Ψ", "ood": "out of distribution"}
 
-_CURVE_POINTS = 100  # of a learning curve
+_CURVE_POINTS = 40  # of a learning curve: an iteration's tasks differ from the next one's
 
 
 @dataclasses.dataclass(frozen=True)
@@ -219,11 +220,18 @@ def _run(run: ReportedRun) -> dict[str, Any]:
 
 def _iterations(summary: Summary) -> list[dict[str, Any]]:
     """Of a method without a model: means over neighbouring iterations, for a curve."""
-    count = len(summary.iterations)
+    if summary.config.model_based:
+        return []
+    count, config = len(summary.iterations), summary.config
+    total = num_iterations(config.method, config.training)
     found = []
     for part in np.array_split(np.arange(count), min(_CURVE_POINTS, count)) if count else ():
         records = [summary.iterations[i] for i in part]
-        point: dict[str, Any] = {"real_samples": sum(records[-1]["real_samples"].values())}
+        last = records[-1]
+        point: dict[str, Any] = {
+            "part": (last["iteration"] + 1) / total,
+            "real_samples": sum(last["real_samples"].values()),
+        }
         for name in ("real_return", "adapted_return"):
             known = [r[name] for r in records if r.get(name) is not None]
             point[name] = float(np.mean(known)) if known else None

@@ -66,8 +66,9 @@ def draw_figures(family: Mapping[str, Any], folder: pathlib.Path) -> list[Pictur
             keep(
                 iterations_figure(family), "training", "iterations",
                 "Training without a model",
-                "Mean return of the samples of training, each line a run. Left: with the policy "
-                "that adaptation begins with. Right: after one adaptation.",
+                "Mean return of the samples of training, each line a run, as far as it was; their "
+                "numbers are in the table. Left: with the policy that adaptation begins with. "
+                "Right: after one adaptation.",
             )  # fmt: skip
         if any(run["gradients"] for run in family["runs"]):
             keep(

@@ -77,7 +77,7 @@ def training_figure(family: Mapping[str, Any]) -> Figure:
 
 
 def iterations_figure(family: Mapping[str, Any]) -> Figure:
-    """Methods without a model: returns on their training tasks against real samples."""
+    """Methods without a model: returns on their training tasks, iteration by iteration."""
     figure = new_figure(WIDTH, 3.0)
     style = looks(family["labels"])
     parts = (("real_return", "before adaptation"), ("adapted_return", "after adaptation"))
@@ -87,11 +87,11 @@ def iterations_figure(family: Mapping[str, Any]) -> Figure:
             for i, run in enumerate(_runs(family, method)):
                 known = [p for p in run["iterations"] if p[name] is not None]
                 here.plot(
-                    [p["real_samples"] / 1e6 for p in known], [p[name] for p in known],
+                    [100 * p["part"] for p in known], [p[name] for p in known],
                     color=style[method].colour, linewidth=1.2, label="" if i else method,
                 )  # fmt: skip
         here.set_title(title, fontsize=8.5)
-        here.set_xlabel("million real samples")
+        here.set_xlabel("part of the run, %")
     axes[0].set_ylabel("mean real return")
     handles, names = axes[0].get_legend_handles_labels()
     figure.legend(
