@@ -18,6 +18,7 @@ from admrl_native.api import make_trainer
 from admrl_native.runs.config import make_config
 from admrl_native.runs.progress import Silent
 
+MODEL_FREE = [name for name, method in METHODS.items() if not method.model_based]
 STEPS = 20  # gradient steps of PEARL that are timed
 REPEATS = 3  # iterations timed
 
@@ -31,13 +32,14 @@ class Nobody(Silent):
 
 def main() -> None:
     parser = common.parser(__doc__)
+    parser.add_argument("--methods", nargs="+", choices=MODEL_FREE, default=MODEL_FREE)
     parser.add_argument("--family", default="Ant2D")
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     about = common.machine(["admrl-native", "torch", "mujoco-core", "numpy"])
     print(f"{arguments.family} at paper, {arguments.threads} threads, {arguments.device}, {about}")
-    found = [measure(method, arguments) for method, m in METHODS.items() if not m.model_based]
+    found = [measure(method, arguments) for method in arguments.methods]
     rows = [
         [
             r["method"],
