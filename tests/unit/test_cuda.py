@@ -59,7 +59,7 @@ def test_a_method_without_a_model_trains_resumes_and_adapts_on_cuda(method):
     assert events == [event for event, _ in whole.records]
     task = learner.train_psi[0]
     adaptations = learner.adaptations(task.unsqueeze(0), seed=0)
-    stored = learner.adaptation_from(learner.adaptation_state({0: adaptations[0]}), 0, task, seed=0)
+    stored = learner.from_zero_shot(learner.zero_shot_state({0: adaptations[0]}), 0, task, seed=0)
     for adaptation in (*adaptations, stored):
         adaptation.learn(40)
     policy = learner.adapt(task, real_samples=40, seed=0)

@@ -160,26 +160,6 @@ def test_a_round_may_have_several_steps():
     )  # the same steps on the same samples
 
 
-@pytest.mark.parametrize("method", ["maml", "maml-mt"])
-def test_a_stored_adaptation_goes_on_as_if_it_had_not_been(trained, method):
-    learner = trained[method]
-    adaptations = dict(enumerate(learner.adaptations(PSIS, seed=5)))
-    for adaptation in adaptations.values():
-        adaptation.learn(40)
-    state = copy.deepcopy(learner.adaptation_state(adaptations))
-    for task, psi in enumerate(PSIS):
-        restored = learner.adaptation_from(state, task, psi, seed=5)
-        told = []
-        restored._after_step = lambda told=told: told.append(1)
-        restored.learn(40)
-        adaptations[task].learn(40)
-        assert told == [1]
-        assert torch.equal(
-            unconditioned(restored.policy).get_params(),
-            unconditioned(adaptations[task].policy).get_params(),
-        )
-
-
 def test_samples_that_are_no_whole_episodes():
     (adaptation,) = make_learner(test_steps=2).adaptations(PSIS[:1], seed=0)
     with pytest.raises(ValueError, match=r"samples: expected a multiple of .* \(40\), got 60"):

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import admrl_native as admrl
 from admrl_native import cli
@@ -37,17 +38,18 @@ def _flags(method: str, **changes: Any) -> list[str]:
     return words
 
 
-def _same(first: Any, second: Any) -> None:
+def _same(first: Any, second: Any) -> bool:
     """Equal to the bit, tensors in nested dicts included."""
-    assert type(first) is type(second)
     if isinstance(first, dict):
-        assert first.keys() == second.keys()
-        for key in first:
-            _same(first[key], second[key])
-    elif isinstance(first, torch.Tensor):
-        assert torch.equal(first, second)
-    else:
-        assert first == second
+        return first.keys() == second.keys() and all(_same(first[k], second[k]) for k in first)
+    if isinstance(first, torch.Tensor):
+        return torch.equal(first, second)
+    return bool(first == second)
+
+
+def _tensors(adapted: Any) -> dict[str, torch.Tensor]:
+    """Those of a policy, copied."""
+    return {k: v.clone() for k, v in adapted.policy.state_dict().items()}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -89,7 +91,8 @@ def test_training_depends_on_the_seed_and_not_on_the_threads(method: str) -> Non
         make_learner(memory, method, seed=seed, threads=threads).train()
         runs.append(memory)
     first, threaded, other = runs
-    _same(first.states[-1], threaded.states[-1])
+    assert _same(first.states[-1], threaded.states[-1])
+    assert not _same(first.states[-1], other.states[-1])
     assert first.records == threaded.records
     assert first.records != other.records
 
@@ -149,12 +152,13 @@ def test_adaptation_uses_samples_of_the_task_and_leaves_the_learner_alone(method
     adapted = learner.adapt(TASK, real_samples=80, seed=3)
     assert learner.workshop.sample_counts()["real_samples"] == {"adaptation": 80}
     after = learner.state()["networks"]
-    _same({k: dict(v) for k, v in after.items()}, before)
+    assert _same({k: dict(v) for k, v in after.items()}, before)
     returns = [learner.evaluate(p, TASK, episodes=4, seed=5) for p in (zero_shot, adapted)]
     assert returns[0].shape == (4,)
     assert (returns[0] != returns[1]).any()
     again = learner.adapt(TASK, real_samples=80, seed=3)
-    _same(dict(again.policy.state_dict()), dict(adapted.policy.state_dict()))
+    assert _same(_tensors(again), _tensors(adapted))
+    assert not _same(_tensors(again), _tensors(zero_shot))
     for other in (-1, 30):
         with pytest.raises(ValueError, match="real_samples: expected a multiple of n_adapt=40, g"):
             learner.adapt(TASK, real_samples=other, seed=3)
@@ -166,15 +170,23 @@ def test_a_stored_adaptation_goes_on_as_one_that_was_not(method: str) -> None:
     learner.train()
     psis = torch.stack([TASK, TASK + 0.1])
     adaptations = learner.adaptations(psis, seed=1)
-    state = learner.adaptation_state({4: adaptations[0], 7: adaptations[1]})
-    stored = learner.adaptation_from(state, 7, psis[1], seed=1)
-    for adaptation in (stored, adaptations[1]):
-        adaptation.learn(40)
-    policies = [dict(a.policy.state_dict()) for a in (stored, adaptations[1])]
-    _same(*policies)
-    # one at a time, or side by side
-    alone = learner.adapt(psis[1], real_samples=40, seed=1)
-    _same(dict(alone.policy.state_dict()), policies[0])
+    state = learner.zero_shot_state({4: adaptations[0], 7: adaptations[1]})
+    steps: list[int] = []
+    stored = learner.from_zero_shot(state, 7, psis[1], seed=1, after_step=lambda: steps.append(1))
+    assert _same(_tensors(stored), _tensors(adaptations[1]))
+    for rounds in (1, 2):
+        before = _tensors(stored)
+        for adaptation in (stored, adaptations[1]):
+            adaptation.learn(40)
+        assert len(steps) == rounds
+        assert not _same(_tensors(stored), before)
+        assert _same(_tensors(stored), _tensors(adaptations[1]))
+        # one at a time, or side by side
+        alone = learner.adapt(psis[1], real_samples=40 * rounds, seed=1)
+        assert _same(_tensors(stored), _tensors(alone))
+    adaptations[0].learn(40)
+    adaptations[0].learn(40)
+    assert not _same(_tensors(adaptations[0]), _tensors(stored))  # another task, other samples
 
 
 @every_method
@@ -225,6 +237,10 @@ def test_commands(method: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFix
     again = evaluate_run(path, "mine", psis=[[0.0, 1.5], [1.0, 1.8]], real_samples=[0, 40, 80],
                          episodes=2, oracle=None, progress=False)  # fmt: skip
     assert json.loads(again.read_text()) == values
+    run = admrl.Run.load(path)
+    for n in (0, 40, 80):
+        kept = load_file(path / "evaluation" / "mine" / "policies" / f"001-{n}.safetensors")
+        assert _same(kept, _tensors(run.adapt([1.0, 1.8], real_samples=n)))
     assert cli.main(["report", str(path), "--out", str(tmp_path / "report")]) == 0
     page = next((tmp_path / "report").glob("*.html")).read_text()
     assert METHODS[method].title in page

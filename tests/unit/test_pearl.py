@@ -202,21 +202,6 @@ def test_learning_narrows_the_belief_and_leaves_the_learner(
     assert policies_equal(again, adaptations[0])
 
 
-def test_a_stored_adaptation_goes_on_as_if_it_had_not_been(
-    trained: tuple[Pearl, Memory], told: Pearl
-) -> None:
-    for learner in (trained[0], told):
-        psi = learner.train_psi[1]
-        (whole,) = learner.adaptations(psi.unsqueeze(0), seed=4)
-        whole.learn(40)
-        state = learner.adaptation_state({7: whole})
-        part = learner.adaptation_from(state, 7, psi, seed=4)
-        assert policies_equal(part, whole)
-        part.learn(40)
-        whole.learn(40)
-        assert policies_equal(part, whole)
-
-
 def test_adapt_and_evaluate(told: Pearl) -> None:
     psi = told.train_psi[0]
     adapted = told.adapt(psi, real_samples=80, seed=1)

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..families.declaration import Family
 from ..seeding import derive_generator, derive_seed
 from ..task_gradient.gradient import TaskGradient
 from ..training.agent import Agent
@@ -17,9 +16,8 @@ from ..training.model_learner import ModelLearner
 from .adaptation import Adaptation, zero_shot
 from .learner import Adaptation as AnyAdaptation
 from .learner import AfterStep, Learner, State
-from .observer import Observer
 from .sampled_gradient import estimate_task_gradient
-from .settings import MODEL_BASED, TrainingSettings
+from .settings import MODEL_BASED
 from .task_selection import ascent_step, first_task, gaussian_task, uniform_task
 
 
@@ -60,32 +58,16 @@ class MetaTrainer(Learner):
     """
 
     def __init__(
-        self,
-        family: Family,
-        settings: TrainingSettings,
-        *,
-        method: str,
-        seed: int,
-        threads: int,
-        device: str,
-        observer: Observer,
-        first_psi: Sequence[float] | None = None,
+        self, *arguments: Any, first_psi: Sequence[float] | None = None, **options: Any
     ) -> None:
+        method = options["method"]
         if method not in MODEL_BASED:
             raise ValueError(f"method: expected one of {', '.join(MODEL_BASED)}, got {method!r}")
-        super().__init__(
-            family,
-            settings,
-            method=method,
-            seed=seed,
-            threads=threads,
-            device=device,
-            observer=observer,
-        )
+        super().__init__(*arguments, **options)
         # Line 1: initialise φ and ψ, D ← ∅.
-        self.model = self.workshop.new_model(derive_generator(seed, "model"))
+        self.model = self.workshop.new_model(derive_generator(self.seed, "model"))
         if first_psi is None:
-            self.u = first_task(family.task_dim, settings.task_selection)
+            self.u = first_task(self.family.task_dim, self.settings.task_selection)
         else:
             self.u = self.task_space.to_normalised(self.task_space.validate(first_psi))
         self.task = 0
@@ -120,7 +102,7 @@ class MetaTrainer(Learner):
             for agent, psi in zip(agents, psis, strict=True)
         ]
 
-    def adaptation_state(self, adaptations: Mapping[int, AnyAdaptation]) -> State:
+    def zero_shot_state(self, adaptations: Mapping[int, AnyAdaptation]) -> State:
         networks: dict[str, Any] = {}
         optimisers: dict[str, Any] = {}
         for task, adaptation in adaptations.items():
@@ -130,7 +112,7 @@ class MetaTrainer(Learner):
             optimisers |= model.optimisers() | _named(task, agent.optimisers())
         return {"networks": networks, "optimisers": optimisers}
 
-    def adaptation_from(
+    def from_zero_shot(
         self,
         state: State,
         task: int,

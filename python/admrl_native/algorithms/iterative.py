@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..seeding import derive_generator
-from .learner import Learner
+from .learner import Adaptation, AfterStep, Learner, State
 from .task_selection import uniform_task
 
 
@@ -122,6 +122,21 @@ class IterativeLearner(Learner):
                     **self.workshop.sample_counts(),
                 },
             )
+
+    def zero_shot_state(self, adaptations: Mapping[int, Adaptation]) -> State:
+        return {"networks": {}, "optimisers": {}}  # they begin with what the learner is
+
+    def from_zero_shot(
+        self,
+        state: State,
+        task: int,
+        psi: Tensor,
+        *,
+        seed: int,
+        after_step: AfterStep = lambda: None,
+    ) -> Adaptation:
+        (adaptation,) = self.adaptations(psi.unsqueeze(0), seed=seed, after_step=after_step)
+        return adaptation
 
     def normalised(self, psis: Tensor) -> Tensor:
         """u (…, K) float32 of tasks ψ (…, K), on the device: what a "-mt" policy sees."""

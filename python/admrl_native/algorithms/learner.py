@@ -105,18 +105,21 @@ class Learner(abc.ABC):
         """
 
     @abc.abstractmethod
-    def adaptation_state(self, adaptations: Mapping[int, Adaptation]) -> State:
-        """Adaptations, by task, as tensors that `adaptation_from` goes on from.
+    def zero_shot_state(self, adaptations: Mapping[int, Adaptation]) -> State:
+        """Adaptations at n = 0, by task, as tensors that `from_zero_shot` goes on from.
+
+        Args:
+            adaptations: of one call of `adaptations`, before any of them has learned.
 
         Returns:
             {"networks": {name: {key: tensor}}, "optimisers": {name: {key: tensor}}}.
         """
 
     @abc.abstractmethod
-    def adaptation_from(
+    def from_zero_shot(
         self, state: State, task: int, psi: Tensor, *, seed: int, after_step: AfterStep = _nothing
     ) -> Adaptation:
-        """The adaptation to a task ψ (K,), as `adaptation_state` kept it under this number."""
+        """The adaptation to a task ψ (K,) at n = 0, which has this number in the state."""
 
     # On top of these
 

@@ -19,7 +19,7 @@ from ..meta_gradient.weighted import WeightedTrajectories
 from ..networks.policy import GaussianPolicy
 from ..seeding import derive_generator, derive_seed
 from .iterative import IterativeLearner
-from .learner import Adaptation, AfterStep, State
+from .learner import AfterStep
 from .maml_adaptation import MamlAdaptation
 from .maml_samples import maml_samples
 from .methods import check_schedule
@@ -92,27 +92,6 @@ class Maml(IterativeLearner):
             MamlAdaptation(self.workshop, copy.deepcopy(self.policy), psi, told, seed, after_step)
             for psi, told in zip(psis, self._told_of(psis), strict=True)
         ]
-
-    def adaptation_state(self, adaptations: Mapping[int, Adaptation]) -> State:
-        networks: dict[str, Mapping[str, Tensor]] = {}
-        for task, adaptation in adaptations.items():
-            assert isinstance(adaptation, MamlAdaptation)
-            networks |= {f"{task}.{name}": x for name, x in adaptation.state().items()}
-        return {"networks": networks, "optimisers": {}}
-
-    def adaptation_from(
-        self,
-        state: State,
-        task: int,
-        psi: Tensor,
-        *,
-        seed: int,
-        after_step: AfterStep = lambda: None,
-    ) -> MamlAdaptation:
-        (adaptation,) = self.adaptations(psi.unsqueeze(0), seed=seed, after_step=after_step)
-        names = adaptation.state()
-        adaptation.load({name: state["networks"][f"{task}.{name}"] for name in names})
-        return adaptation
 
     # Parts
 

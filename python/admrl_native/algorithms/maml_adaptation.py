@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -81,13 +79,3 @@ class MamlAdaptation:
             self._policy.set_params(step.adapted)
             self._steps += 1
         self._after_step()
-
-    def state(self) -> dict[str, dict[str, Tensor]]:
-        """The policy, and how many steps it made."""
-        progress = {"steps": torch.tensor(self._steps)}
-        return {"policy": self._policy.state_dict(), "progress": progress}
-
-    def load(self, state: Mapping[str, Mapping[str, Tensor]]) -> None:
-        """Goes on where `state` was taken."""
-        self._policy.load_state_dict(state["policy"])
-        self._steps = int(state["progress"]["steps"])

@@ -14,8 +14,7 @@ from ..sampling.trajectories import Trajectories
 from ..seeding import derive_generator, derive_seed
 from ..training.agent import Agent
 from .iterative import IterativeLearner
-from .learner import Adaptation as AnyAdaptation
-from .learner import AfterStep, State
+from .learner import AfterStep
 from .workshop import Workshop
 
 
@@ -95,21 +94,6 @@ class MtJoint(IterativeLearner):
             )
             for psi in psis
         ]
-
-    def adaptation_state(self, adaptations: Mapping[int, AnyAdaptation]) -> State:
-        return {"networks": {}, "optimisers": {}}  # every task begins with the same agent
-
-    def adaptation_from(
-        self,
-        state: State,
-        task: int,
-        psi: Tensor,
-        *,
-        seed: int,
-        after_step: AfterStep = lambda: None,
-    ) -> MtAdaptation:
-        (adaptation,) = self.adaptations(psi.unsqueeze(0), seed=seed, after_step=after_step)
-        return adaptation
 
     def _copy_agent(self) -> Agent:
         agent = self.workshop.new_agent(torch.Generator(), self.family.task_dim)

@@ -18,7 +18,7 @@ from ..sampling.trajectories import Trajectories
 from ..seeding import derive_generator, derive_seed
 from ..training.pearl_update import PearlUpdate
 from .iterative import IterativeLearner
-from .learner import Adaptation, AfterStep, State
+from .learner import AfterStep
 from .methods import check_schedule
 from .pearl_adaptation import PearlAdaptation
 
@@ -82,26 +82,6 @@ class Pearl(IterativeLearner):
             PearlAdaptation(self.workshop, actor, encoder, psi, told, seed, after_step)
             for psi, told in zip(psis, self._told_of(psis), strict=True)
         ]
-
-    def adaptation_state(self, adaptations: Mapping[int, Adaptation]) -> State:
-        networks = {}
-        for task, adaptation in adaptations.items():
-            assert isinstance(adaptation, PearlAdaptation)
-            networks[f"{task}.context"] = adaptation.state()
-        return {"networks": networks, "optimisers": {}}
-
-    def adaptation_from(
-        self,
-        state: State,
-        task: int,
-        psi: Tensor,
-        *,
-        seed: int,
-        after_step: AfterStep = lambda: None,
-    ) -> PearlAdaptation:
-        (adaptation,) = self.adaptations(psi.unsqueeze(0), seed=seed, after_step=after_step)
-        adaptation.load(state["networks"][f"{task}.context"])
-        return adaptation
 
     # Parts of an iteration
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
@@ -79,12 +77,3 @@ class PearlAdaptation:
         self._context = torch.cat([self._context, rows])
         self._rounds += 1
         self._after_step()
-
-    def state(self) -> dict[str, Tensor]:
-        """What the encoder sees of the samples so far (M, W), and the rounds that brought them."""
-        return {"transitions": self._context.cpu(), "rounds": torch.tensor(self._rounds)}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Goes on where `state` was taken."""
-        self._context = state["transitions"].to(self._context)
-        self._rounds = int(state["rounds"])

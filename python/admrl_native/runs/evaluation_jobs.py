@@ -119,7 +119,7 @@ def _zero_shot(
         seed=plan.seed,
         after_step=after_step,
     )
-    state = learner.adaptation_state(dict(zip(job.tasks, adaptations, strict=True)))
+    state = learner.zero_shot_state(dict(zip(job.tasks, adaptations, strict=True)))
     return {"state": _as_numpy(state), "adapted": [_plain(a) for a in adapted]}
 
 
@@ -134,9 +134,7 @@ def _further(
 
     psi = _tensor(plan.psis[job.task])
     state = checkpoints.load(place.zero_shot, job.batch).state
-    adaptation = learner.adaptation_from(
-        state, job.task, psi, seed=plan.seed, after_step=after_step
-    )
+    adaptation = learner.from_zero_shot(state, job.task, psi, seed=plan.seed, after_step=after_step)
     return [
         _plain(adapted)
         for adapted in adapt_further(
