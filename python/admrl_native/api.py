@@ -239,7 +239,7 @@ class Run:
     def adapt(
         self, psi: Sequence[float], real_samples: int = 0, *, seed: int | None = None
     ) -> AdaptedPolicy:
-        """A policy for a task from the model of the newest checkpoint (Section 5: A_n).
+        """A policy for a task from what the newest checkpoint has learned (Section 5: A_n).
 
         Args:
             psi: (K,) the task, in the family's units; it may lie outside Ψ.
@@ -247,7 +247,7 @@ class Run:
             seed: of the adaptation; None: the run's.
 
         Returns:
-            The adapted policy; the run's own model is left as it is.
+            The adapted policy; the run is left as it is.
 
         Raises:
             SettingError: psi has not K finite numbers, or the run has no checkpoint yet.
@@ -261,10 +261,10 @@ class Run:
     def adapt_zero_shot(
         self, psis: Sequence[Sequence[float]], *, seed: int | None = None
     ) -> list[AdaptedPolicy]:
-        """Zero-shot policies for many tasks at once, from one copy of the model.
+        """Zero-shot policies for many tasks at once.
 
-        Each is the one that `adapt` makes for its task; together they take less time, because the
-        model is fitted once and the tasks share the threads.
+        Each is the one that `adapt` makes for its task; where there is a model, together they take
+        less time, because it is fitted once and the tasks share the threads.
 
         Args:
             psis: (B, K) the tasks, in the family's units; they may lie outside Ψ.

@@ -46,7 +46,7 @@ def evaluate_run(
 ) -> pathlib.Path:
     """Evaluates a run's newest checkpoint on a set of test tasks (Section 5).
 
-    Each task is adapted to from the same meta-trained model and data, independently of the others.
+    Each task is adapted to from what the run has learned, independently of the others.
     Finished pieces are kept in the run's folder: the same call goes on where it stopped, also with
     more n or with an oracle.
 

@@ -172,7 +172,7 @@ def test_critics_begin_at_the_average_fixed_point() -> None:
 
 def test_adaptation_begins_with_the_prior(trained: tuple[Pearl, Memory], told: Pearl) -> None:
     psi = torch.tensor([-1.0, 1.5], dtype=torch.float64)
-    for learner, u in ((trained[0], torch.empty(0)), (told, told.normalised(psi))):
+    for learner, u in ((trained[0], torch.empty(0)), (told, told.told_of(psi))):
         (adaptation,) = learner.adaptations(psi.unsqueeze(0), seed=0)
         policy = adaptation.policy
         assert policy.deterministic

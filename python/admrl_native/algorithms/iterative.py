@@ -54,13 +54,18 @@ class IterativeLearner(Learner):
 
     @abc.abstractmethod
     def parts(self) -> dict[str, Any]:
-        """{"networks": …, "optimisers": …, "counters": …} of the method; see `state`."""
+        """{"networks": …, "optimisers": …} of the method; see `state`."""
 
     @abc.abstractmethod
     def load_parts(
         self, parts: Mapping[str, Any], transitions: Mapping[str, Mapping[str, Tensor]]
     ) -> None:
-        """Goes back to what `parts` gave, with the transitions stored until then."""
+        """Goes back to what `parts` gave.
+
+        Args:
+            parts: that, and what `state` adds.
+            transitions: what was stored until then; see `load`.
+        """
 
     def prepare(self) -> None:
         """Before the first iteration."""
@@ -93,13 +98,8 @@ class IterativeLearner(Learner):
         self.observer.record("end", {"tasks": len(self.train_u), **self.workshop.sample_counts()})
 
     def state(self) -> dict[str, Any]:
-        parts = self.parts()
-        counters = {
-            "iteration": self.iteration,
-            "samples": self.workshop.sample_counts(),
-            "parts": parts["counters"],
-        }
-        return {**parts, "counters": counters}
+        counters = {"iteration": self.iteration, "samples": self.workshop.sample_counts()}
+        return {**self.parts(), "counters": counters}
 
     def load(
         self, state: Mapping[str, Any], transitions: Mapping[str, Mapping[str, Tensor]]
@@ -107,7 +107,7 @@ class IterativeLearner(Learner):
         counters = state["counters"]
         self.iteration = counters["iteration"]
         self.workshop.set_sample_counts(counters["samples"])
-        self.load_parts({**state, "counters": counters["parts"]}, transitions)
+        self.load_parts(state, transitions)
 
     def _tell_tasks(self) -> None:
         """The training tasks, as the other methods tell theirs."""
@@ -138,6 +138,14 @@ class IterativeLearner(Learner):
         (adaptation,) = self.adaptations(psi.unsqueeze(0), seed=seed, after_step=after_step)
         return adaptation
 
-    def normalised(self, psis: Tensor) -> Tensor:
-        """u (…, K) float32 of tasks ψ (…, K), on the device: what a "-mt" policy sees."""
-        return self.task_space.to_normalised(psis.cpu()).float().to(self.workshop.device)
+    # For the methods
+
+    def draw_tasks(self, count: int) -> Tensor:
+        """Indices (count,) of different training tasks, those of the current iteration."""
+        generator = derive_generator(self.seed, self.iteration, "tasks")
+        return torch.randperm(len(self.train_u), generator=generator)[:count]
+
+    def told_of(self, psis: Tensor) -> Tensor:
+        """What the policy is told of tasks ψ (…, K), on the device: u (…, K), or nothing (…, 0)."""
+        u = self.task_space.to_normalised(psis.cpu()).float().to(self.workshop.device)
+        return u if self.with_psi else u[..., :0]

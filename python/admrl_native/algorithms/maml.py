@@ -9,7 +9,6 @@ import copy
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from ..meta_gradient.adapted_task import AdaptedTask
@@ -50,10 +49,9 @@ class Maml(IterativeLearner):
     def iterate(self) -> dict[str, Any]:
         """Adapts to some of the training tasks, then moves θ so that the adapted ones do better."""
         maml, i = self.settings.maml, self.iteration
-        generator = derive_generator(self.seed, i, "tasks")
-        chosen = torch.randperm(len(self.train_u), generator=generator)[: maml.meta_batch]
+        chosen = self.draw_tasks(maml.meta_batch)
         psis = self.train_psi[chosen]
-        told = self._told_of(psis)
+        told = self.told_of(psis)
         policies, steps = [self.policy], [list[InnerStep]() for _ in psis]
         returns, states = [], []
         for k in range(maml.inner_steps + 1):
@@ -90,7 +88,7 @@ class Maml(IterativeLearner):
     ) -> list[MamlAdaptation]:
         return [
             MamlAdaptation(self.workshop, copy.deepcopy(self.policy), psi, told, seed, after_step)
-            for psi, told in zip(psis, self._told_of(psis), strict=True)
+            for psi, told in zip(psis, self.told_of(psis), strict=True)
         ]
 
     # Parts
@@ -113,15 +111,10 @@ class Maml(IterativeLearner):
             adapted[-1].set_params(step.adapted)
         return adapted
 
-    def _told_of(self, psis: Tensor) -> Tensor:
-        """What the policy is told of tasks (B, K): u, or nothing, (B, 0)."""
-        u = self.normalised(psis)
-        return u if self.with_psi else u[..., :0]
-
     # Checkpoints
 
     def parts(self) -> dict[str, Any]:
-        return {"networks": {"policy": self.policy.state_dict()}, "optimisers": {}, "counters": {}}
+        return {"networks": {"policy": self.policy.state_dict()}, "optimisers": {}}
 
     def load_parts(
         self, parts: Mapping[str, Any], transitions: Mapping[str, Mapping[str, Tensor]]

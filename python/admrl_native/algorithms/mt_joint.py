@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,9 +42,7 @@ class MtJoint(IterativeLearner):
     def iterate(self) -> dict[str, Any]:
         """Samples of some of the training tasks, and one update on all of them."""
         mt, i = self.settings.mt, self.iteration
-        chosen = torch.randperm(
-            len(self.train_u), generator=derive_generator(self.seed, i, "tasks")
-        )[: mt.tasks_per_iteration]
+        chosen = self.draw_tasks(mt.tasks_per_iteration)
         contexts = self.train_u[chosen].float().repeat_interleave(mt.rollouts, 0)
         trajectories = self.workshop.many_trajectories(
             [self.agent.policy],
@@ -70,7 +69,6 @@ class MtJoint(IterativeLearner):
         return {
             "networks": {**self.agent.networks(), "states": self.states.state_dict()},
             "optimisers": self.agent.optimisers(),
-            "counters": {},
         }
 
     def load_parts(
@@ -85,25 +83,15 @@ class MtJoint(IterativeLearner):
         return [
             MtAdaptation(
                 self.workshop,
-                self._copy_agent(),
-                self._copy_states(),
+                copy.deepcopy(self.agent),
+                copy.deepcopy(self.states),
                 psi,
-                self.normalised(psi),
+                self.told_of(psi),
                 seed,
                 after_step,
             )
             for psi in psis
         ]
-
-    def _copy_agent(self) -> Agent:
-        agent = self.workshop.new_agent(torch.Generator(), self.family.task_dim)
-        agent.load(self.agent.networks(), self.agent.optimisers())
-        return agent
-
-    def _copy_states(self) -> Normaliser:
-        states = Normaliser(self.states.mean.numel())
-        states.load_state_dict(self.states.state_dict())
-        return states
 
 
 class MtAdaptation:

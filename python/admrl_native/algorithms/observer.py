@@ -18,11 +18,14 @@ class Observer(Protocol):
         """Training begins, or goes on at a checkpoint; how it computes (`Compute.describe`)."""
 
     def phase(self, name: str, *, task: int, steps: int) -> None:
-        """A phase begins: "random-policy", "zero-shot", "slbo STAGE/STAGES", "task-gradient".
+        """A phase begins.
+
+        With a model: "random-policy", "zero-shot", "slbo STAGE/STAGES", "task-gradient"; without:
+        "prepare", "iteration I/ITERATIONS".
 
         Args:
             name: the phase.
-            task: index of the training task.
+            task: index of the training task; 0 where a phase is of many.
             steps: number of `step` calls that will follow.
         """
 
@@ -33,11 +36,12 @@ class Observer(Protocol):
         """One line of metrics: JSON-able values only (numbers, strings, lists, dicts, None)."""
 
     def store(self, purpose: str, transitions: Mapping[str, torch.Tensor]) -> None:
-        """New real transitions, "train" or "validation", to be appended to the run's data.
+        """New real transitions, to be appended to the run's data: a resumed run needs them.
 
         Args:
-            purpose: the replay they belong to.
-            transitions: obs (M, D), actions (M, A), next_obs (M, D), float32, CPU.
+            purpose: the replay they belong to, "train" or "validation".
+            transitions: obs (M, D), actions (M, A), next_obs (M, D), float32, CPU; PEARL's also
+                rewards, dones, and of which task and iteration they are.
         """
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:

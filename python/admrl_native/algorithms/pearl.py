@@ -47,7 +47,7 @@ class Pearl(IterativeLearner):
             device,
         )
         self.replay = TaskReplay(len(self.train_u), workshop.obs_dim, workshop.act_dim, device)
-        self._told = self._told_of(self.train_psi)
+        self._told = self.told_of(self.train_psi)
 
     @property
     def num_iterations(self) -> int:
@@ -63,8 +63,7 @@ class Pearl(IterativeLearner):
     def iterate(self) -> dict[str, Any]:
         """Samples of some of the training tasks, then gradient steps on the data of all."""
         pearl, i = self.settings.pearl, self.iteration
-        generator = derive_generator(self.seed, i, "tasks")
-        tasks = torch.randperm(len(self.train_u), generator=generator)[: pearl.tasks_per_iteration]
+        tasks = self.draw_tasks(pearl.tasks_per_iteration)
         prior = self._collect(tasks, pearl.prior_samples, "prior", i)
         posterior = self._collect(tasks, pearl.posterior_samples, "posterior", i)
         return {
@@ -80,15 +79,10 @@ class Pearl(IterativeLearner):
         actor, encoder = copy.deepcopy(self.update.sac.actor), copy.deepcopy(self.update.encoder)
         return [
             PearlAdaptation(self.workshop, actor, encoder, psi, told, seed, after_step)
-            for psi, told in zip(psis, self._told_of(psis), strict=True)
+            for psi, told in zip(psis, self.told_of(psis), strict=True)
         ]
 
     # Parts of an iteration
-
-    def _told_of(self, psis: Tensor) -> Tensor:
-        """What actor and critics are told of tasks (B, K): u, or nothing, (B, 0)."""
-        u = self.normalised(psis)
-        return u if self.with_psi else u[..., :0]
 
     def _collect(self, tasks: Tensor, samples: int, purpose: str, number: int) -> Trajectories:
         """Real samples of each of B tasks (B,), kept and stored; each episode has a z of its own.
@@ -178,7 +172,6 @@ class Pearl(IterativeLearner):
         return {
             "networks": self.update.networks(),
             "optimisers": self.update.optimisers(),
-            "counters": {},
         }
 
     def load_parts(

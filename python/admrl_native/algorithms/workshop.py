@@ -145,10 +145,9 @@ class Workshop:
         purpose: str,
         *,
         contexts: Tensor | None = None,
-        num_steps: int | None = None,
         deterministic: bool = False,
     ) -> Trajectories:
-        """Real trajectories of B tasks side by side, in one native call, counted.
+        """Real trajectories of B tasks side by side, a horizon long, in one native call, counted.
 
         Args:
             policies: one for each task, or one for all.
@@ -157,7 +156,6 @@ class Workshop:
             seed: of every random number.
             purpose: what the samples are counted as.
             contexts: (B · rollouts, C) what the policies see beside the state.
-            num_steps: T; None: the horizon.
             deterministic: mean actions.
 
         Returns:
@@ -168,17 +166,17 @@ class Workshop:
         if len(policies) not in (1, tasks):
             raise ValueError(f"policies: expected 1 or B={tasks}, got {len(policies)}")
         of_env = torch.arange(tasks).repeat_interleave(rollouts) if len(policies) > 1 else None
-        steps = self.settings.physics.horizon if num_steps is None else num_steps
+        horizon = self.settings.physics.horizon
         trajectories = environment.rollout(
             [arrays_of(policy) for policy in policies],
-            steps,
+            horizon,
             seed=seed,
             psi=psis.repeat_interleave(rollouts, 0),
             policy_of_env=of_env,
             contexts=contexts,
             deterministic=deterministic,
         )
-        self._count(purpose, tasks * rollouts * steps)
+        self._count(purpose, tasks * rollouts * horizon)
         return trajectories.to(self.device)
 
     def collect(
