@@ -101,7 +101,6 @@ QUICK: Mapping[str, Any] = {
     "maml_meta_batch": 10,
     "maml_rollouts": 4,
     "maml_hidden": (32, 32),
-    "maml_max_kl": 0.05,
     "maml_inner_step_size": 0.5,
     "maml_test_step_size": 0.5,
     "pearl_iterations": 5,
