@@ -2,6 +2,8 @@
 #include <atomic>
 #include <chrono>
 #include <cstddef>
+#include <limits>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <thread>
@@ -88,6 +90,50 @@ void test_jobs_run_though_others_fail() {
   }
 }
 
+// Half of the smallest normal number, computed where the compiler cannot.
+float subnormal() {
+  const volatile float smallest = std::numeric_limits<float>::min();
+  return smallest / 2;
+}
+
+// A subnormal number, computed before, times 2^24.
+float enlarged(float number) {
+  const volatile float operand = number;
+  return operand * 16777216.0F;
+}
+
+class Halving : public Job {
+ public:
+  void run(ThreadPool&) override { half = subnormal(); }
+  float half = -1;
+};
+
+void test_subnormal_numbers_are_zero_in_pieces_and_jobs_alone() {
+  const float kept = subnormal();
+  const auto untouched = [&] { return subnormal() == kept && enlarged(kept) > 0; };
+  CHECK(kept > 0 && untouched());
+  for (const int threads : {1, 3}) {
+    ThreadPool pool(threads);
+    for (const int tasks : {1, 3}) {
+      std::atomic<int> arrived{0}, flushed{0};
+      pool.for_each(tasks, [&](int) {
+        ++arrived;
+        if (threads > 1) {
+          while (arrived < tasks) std::this_thread::yield();  // so that every thread has a piece
+        }
+        if (subnormal() == 0 && enlarged(kept) == 0) ++flushed;
+      });
+      CHECK(flushed == tasks && untouched());
+    }
+    Halving first, second;
+    Job* const jobs[] = {&first, &second};
+    run_jobs(pool, std::span(jobs).first(1));
+    CHECK(first.half == 0 && untouched());
+    run_jobs(pool, jobs);
+    CHECK(second.half == 0 && untouched());
+  }
+}
+
 }  // namespace
 
 int main() {
@@ -95,5 +141,6 @@ int main() {
   test_sleeping_workers_come_back();
   test_two_callers();
   test_jobs_run_though_others_fail();
+  test_subnormal_numbers_are_zero_in_pieces_and_jobs_alone();
   return admrl_test::failures != 0;
 }

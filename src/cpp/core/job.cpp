@@ -4,9 +4,12 @@
 #include <exception>
 #include <vector>
 
+#include "core/subnormals.hpp"
+
 namespace admrl {
 
 void run_jobs(ThreadPool& pool, std::span<Job* const> jobs) {
+  const FlushSubnormals flush;
   if (jobs.size() == 1) {
     jobs.front()->run(pool);
     return;

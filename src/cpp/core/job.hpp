@@ -16,7 +16,7 @@ class Job {
 
 // Runs every job once, the first ones first. One job alone gets the whole pool; of several, each is
 // done by a single thread. If some throw, the others run all the same, and the exception of the
-// first of them is thrown on.
+// first of them is thrown on. Subnormal numbers are 0 in a job (subnormals.hpp).
 void run_jobs(ThreadPool& pool, std::span<Job* const> jobs);
 
 }  // namespace admrl

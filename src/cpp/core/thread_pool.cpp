@@ -4,6 +4,7 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "core/subnormals.hpp"
 
 namespace admrl {
 
@@ -49,6 +50,7 @@ void ThreadPool::stop() {
 void ThreadPool::run(int tasks, Function function, const void* context) {
   if (tasks < 1) return;
   const std::lock_guard one(one_caller_);
+  const FlushSubnormals flush;
   if (workers_.empty() || tasks == 1) {
     for (int i = 0; i < tasks; ++i) function(context, i);
     return;
@@ -82,6 +84,7 @@ void ThreadPool::work() {
 }
 
 void ThreadPool::serve() noexcept {
+  const FlushSubnormals flush;
   std::uint64_t seen = 0;
   for (;;) {
     const auto until = std::chrono::steady_clock::now() + kAlert;

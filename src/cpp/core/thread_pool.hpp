@@ -26,6 +26,7 @@ class ThreadPool {
 
   // Calls task(i) once for each i in [0, tasks), the lowest first, and returns when all are done.
   // task must not throw. Thread-safe: a second caller waits. Not from inside a task.
+  // Subnormal numbers are 0 in a task (subnormals.hpp).
   template <class Task>
   void for_each(int tasks, const Task& task) {
     run(tasks, [](const void* context, int i) { (*static_cast<const Task*>(context))(i); }, &task);
