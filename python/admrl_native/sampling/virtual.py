@@ -11,6 +11,7 @@ from ..families.torch_family import TorchFamily
 from ..networks.cuda_graph import captured
 from ..networks.dynamics import Dynamics
 from ..networks.policy import GaussianPolicy, gaussian_log_prob
+from ..networks.subnormals import flush_subnormals
 from .draws import draw
 from .folding import FoldedDynamics, FoldedPolicies
 from .trajectories import Trajectories
@@ -76,6 +77,7 @@ class TorchVirtualSampler:
         _overwrite(self._dynamics.tensors(), FoldedDynamics.of(dynamics).tensors())
 
     @torch.no_grad()
+    @flush_subnormals()
     def sample(
         self, psis: Tensor, start_states: Tensor, generators: Sequence[torch.Generator]
     ) -> list[Trajectories]:

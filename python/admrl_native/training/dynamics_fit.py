@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from .._native import _core
 from ..networks.dynamics import Dynamics
+from ..networks.subnormals import flush_subnormals
 from ..sampling.replay import Replay
 from .adam_state import add_steps, make_moments, moment_arrays, steps_done
 from .settings import DynamicsFitSettings
@@ -27,6 +28,7 @@ class DynamicsFit:
         )
         make_moments(self.optimiser)
 
+    @flush_subnormals()
     def fit(
         self,
         replay: Replay,

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from ..networks.q_function import TwinQ
 from ..networks.squashed_policy import SquashedGaussianPolicy
+from ..networks.subnormals import flush_subnormals
 from .adam_state import adam_tensors, load_adam_tensors
 from .sac_settings import SacSettings
 
@@ -102,6 +103,7 @@ class SoftActorCritic:
         errors: Tensor = self.critics(batch.obs, batch.actions) - targets
         return errors.square().mean(1).sum()
 
+    @flush_subnormals()
     def critics_step(self, loss: Tensor, *others: torch.optim.Adam) -> None:
         """One Adam step of the critics, and of whatever else the loss depends on."""
         optimisers = (self._optimisers["critics"], *others)
@@ -120,6 +122,7 @@ class SoftActorCritic:
         loss = loss + settings.mean_regularisation * mean.square().mean()
         return loss + settings.std_regularisation * log_std.square().mean(), log_prob
 
+    @flush_subnormals()
     def actor_step(self, obs: Tensor, generator: torch.Generator) -> dict[str, Tensor]:
         """One Adam step of the actor and of a learned temperature; then the targets follow."""
         loss, log_prob = self.actor_loss(obs.detach(), generator)
