@@ -2,8 +2,9 @@
 
     python benchmarks/results_tables.py REPORT/report.json [--pairs]
 
-For each family and test set: gaps and returns by method and n, who is ahead of the first method,
-and what each method cost. Figures in brackets are 95 % intervals.
+For each family and test set: returns by n beside what they cost, gaps and returns by method and n,
+who is ahead of the first method; for each family what each method cost. Figures in brackets are
+95 % intervals.
 """
 
 from __future__ import annotations
@@ -30,10 +31,28 @@ def main() -> None:
         for grid in family["grids"]:
             about = f"{grid['tasks']} tasks, 2 × {grid['episodes']} episodes each"
             print(f"**{family['name']}**, {grid['title']}, {about}:\n")
+            print(markdown(*returns(family, grid)))
             print(markdown(*methods(grid)))
             print(markdown(*differences(grid, all_pairs=arguments.pairs)))
         print(f"**{family['name']}**, what it cost:\n")
         print(markdown(*costs(family)))
+
+
+def returns(
+    family: Mapping[str, Any], grid: Mapping[str, Any]
+) -> tuple[list[str], list[list[str]]]:
+    """A row for each method: what its training took, and its mean return for each n."""
+    rows = [
+        [
+            label,
+            millions(mean_of_runs(family, label, "real_samples")),
+            f"{mean_of_runs(family, label, 'training_minutes'):.1f}",
+            *(estimate(method["mean_returns"][str(n)]) for n in grid["real_samples"]),
+        ]
+        for label, method in grid["methods"].items()
+    ]
+    first, *others = grid["real_samples"]
+    return ["method", "training samples", "minutes", f"n = {first}", *map(str, others)], rows
 
 
 def methods(grid: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -69,24 +88,28 @@ def differences(grid: Mapping[str, Any], *, all_pairs: bool) -> tuple[list[str],
 
 def costs(family: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """A row for each method: means over its runs."""
-    rows = []
-    for label in family["labels"]:
-        runs = [r for r in family["runs"] if r["label"] == label]
-
-        def mean(name: str, runs: Sequence[Mapping[str, Any]] = runs) -> float:
-            return float(np.mean([run[name] for run in runs]))
-
-        rows.append(
-            [
-                label,
-                f"{mean('real_samples') / 1e6:.2f} million",
-                f"{mean('virtual_samples') / 1e6:.1f} million",
-                f"{mean('training_minutes'):.1f}",
-                f"{mean('evaluation_minutes'):.1f}",
-            ]
-        )
+    rows = [
+        [
+            label,
+            millions(mean_of_runs(family, label, "real_samples")),
+            millions(mean_of_runs(family, label, "virtual_samples")),
+            f"{mean_of_runs(family, label, 'training_minutes'):.1f}",
+            f"{mean_of_runs(family, label, 'evaluation_minutes'):.1f}",
+        ]
+        for label in family["labels"]
+    ]
     head = ["method", "real samples of training", "virtual samples"]
     return [*head, "minutes of training", "minutes of evaluation"], rows
+
+
+def mean_of_runs(family: Mapping[str, Any], label: str, name: str) -> float:
+    """The mean of a figure over a method's runs."""
+    return float(np.mean([run[name] for run in family["runs"] if run["label"] == label]))
+
+
+def millions(count: float) -> str:
+    """A count of samples in words."""
+    return f"{count / 1e6:.2f} million"
 
 
 def estimate(value: Mapping[str, Any]) -> str:
