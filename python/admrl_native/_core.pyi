@@ -113,6 +113,7 @@ class Simulation:
         frame_skip: int,
         horizon: int,
         halve_margins: bool,
+        reset_within_limits: bool,
         position_noise: float,
         velocity_noise: float,
     ) -> None: ...

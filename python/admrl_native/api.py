@@ -137,16 +137,16 @@ def open_to_resume(
 
 
 def check_simulation(config: Config) -> None:
-    """Builds the real environment once, so that what it refuses is known before any work.
+    """Begins some episodes, so that what cannot be simulated is known before any work.
 
     Raises:
-        SettingError: the model does not exist, does not load or does not fit the family, or MuJoCo
-            or the native core cannot be used.
+        SettingError: the model does not exist, does not load or does not fit the family, blows up
+            or leaves the healthy ranges at once, or MuJoCo or the native core cannot be used.
     """
     try:
-        from .families.native import native_simulation
+        from .families.start import check_start
 
-        native_simulation(config.family, config.training.physics, 1, 1)
+        check_start(config.family, config.training.physics)
     except (ImportError, OSError, ValueError) as error:
         raise SettingError("", f"expected a simulation that starts: {error}") from error
 

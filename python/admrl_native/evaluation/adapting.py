@@ -100,7 +100,7 @@ def model_error(
         samples: real samples.
     """
     t = workshop.real_trajectories(policy, psi, samples, 0, "evaluation")
-    obs, actions, next_obs = (x.flatten(0, 1) for x in (t.obs, t.actions, t.next_obs))
+    obs, actions, next_obs = (x[~t.excluded] for x in (t.obs, t.actions, t.next_obs))
     with torch.no_grad():
         error = model.dynamics(obs, actions) - next_obs
     scale = (next_obs - obs).std(0).clamp(min=1e-6)

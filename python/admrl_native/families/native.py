@@ -56,7 +56,8 @@ def native_simulation(
         num_threads=num_threads,
         frame_skip=physics.frame_skip,
         horizon=physics.horizon,
-        halve_margins=physics.halve_margins,
+        halve_margins=family.halve_margins,
+        reset_within_limits=family.reset_within_limits,
         position_noise=physics.reset_position_noise,
         velocity_noise=physics.reset_velocity_noise,
     )

@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from . import remarks
 from .config import Config
 from .folder import RunFolder, open_folder
 from .metrics import read_metrics
@@ -106,6 +107,7 @@ def print_table(summary: Summary, stream: TextIO) -> None:
         f"{summary.real_samples:,} real samples, {summary.virtual_samples:,} virtual samples, "
         f"{in_words(summary.wall_seconds)}"
     )
+    totals = "\n".join([totals, *remarks.of_run(summary.records, config.return_offset)])
     if stream.isatty():
         from rich.console import Console
         from rich.table import Table

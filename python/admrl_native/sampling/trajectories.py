@@ -25,6 +25,8 @@ class Trajectories:
         dones: (N, T) bool, the episode ended by the family's rule.
         timeouts: (N, T) bool, the episode ended at the horizon.
         log_probs: (N, T) log π(a|s).
+        excluded: (N, T) bool, the simulation blew up in this step (core/blow_up.hpp): the episode
+            ended, with reward 0, and nothing may be learned from it; None: in no step.
     """
 
     obs: Tensor
@@ -36,6 +38,11 @@ class Trajectories:
     dones: Tensor
     timeouts: Tensor
     log_probs: Tensor
+    excluded: Tensor = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.excluded is None:
+            object.__setattr__(self, "excluded", torch.zeros_like(self.dones))
 
     @property
     def num_samples(self) -> int:
@@ -56,6 +63,17 @@ class Trajectories:
         column = column.expand(self.rewards.shape)
         begins = torch.cat([torch.ones_like(self.dones[:, :1]), self.ends[:, :-1]], 1)
         return column - torch.where(begins, column, 0).cummax(1).values
+
+    @property
+    def cut_off(self) -> Tensor:
+        """The step before one that is excluded, in the same episode (N, T) bool.
+
+        For whoever learns the episode is cut off here, as by a timeout, and goes on at its next
+        state: a simulation that blows up is neither a reward nor a punishment.
+        """
+        cut = torch.zeros_like(self.excluded)
+        cut[:, :-1] = self.excluded[:, 1:]
+        return cut & ~self.dones & ~self.timeouts
 
     def num_episodes(self) -> int:
         """Number of segments: episodes, and what the last column cuts off."""

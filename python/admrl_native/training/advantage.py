@@ -35,19 +35,27 @@ def advantages_and_returns(
 def generalised_advantages(
     trajectories: Trajectories, values: Tensor, next_values: Tensor, settings: AdvantageSettings
 ) -> tuple[Tensor, Tensor]:
-    """As `advantages_and_returns`, from the values (N, T) of the states and of the next ones."""
+    """As `advantages_and_returns`, from the values (N, T) of the states and of the next ones.
+
+    What is excluded teaches nothing: its episode is cut off before it, its own Â is the mean of the
+    others and its value target V.
+    """
     t = trajectories
     advantages, returns = _core.advantages(
         as_array(t.rewards),
         as_array(values),
         as_array(next_values),
         as_array(t.dones),
-        as_array(t.timeouts),
+        as_array(t.timeouts | t.cut_off),
         settings.gamma,
         settings.gae_lambda,
     )
     device = t.rewards.device
-    return torch.from_numpy(advantages).to(device), torch.from_numpy(returns).to(device)
+    found = torch.from_numpy(advantages).to(device), torch.from_numpy(returns).to(device)
+    if t.excluded.any():
+        found[0][t.excluded] = found[0][~t.excluded].mean().nan_to_num()
+        found[1][t.excluded] = values.to(found[1])[t.excluded]
+    return found
 
 
 def expected_reward_grad_advantages(
