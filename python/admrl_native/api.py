@@ -93,7 +93,7 @@ def train(
     resolve_device(config.device)
     check_simulation(config)
     path = folders.default_path(config) if out is None else pathlib.Path(out)
-    folder = folders.create(path, config)
+    folder, config = folders.open_folder(folders.create(path, config).path)
     carry_on(folder, config, make_progress(config) if progress else Silent())
     write_summary(folder.path)
     return Run(folder.path, config)
@@ -118,6 +118,7 @@ def resume(
         for wall times.
     """
     folder, config = open_to_resume(pathlib.Path(path), threads=threads, device=device)
+    folders.check_source(folder)
     if not is_complete(folder):
         carry_on(folder, config, make_progress(config) if progress else Silent())
         write_summary(folder.path)

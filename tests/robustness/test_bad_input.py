@@ -179,10 +179,12 @@ _SETTING = "--resume: expected a valid DIR/run/config.yaml: "
     [
         (
             _edit("version", "9.1.0"),
-            r"--resume: expected a run of admrl_native \d+\.\d+ \(folder format 1\), "
-            r"got DIR/run, written by 9\.1\.0 \(folder format 1\)",
+            r"--resume: expected a run of admrl_native \d+\.\d+ \(folder format 2\), "
+            r"got DIR/run, written by 9\.1\.0 \(folder format 2\)",
         ),
-        (_edit("format", 2), r".*got DIR/run, written by \S+ \(folder format 2\)"),
+        (_edit("format", 3), r".*got DIR/run, written by \S+ \(folder format 3\)"),
+        (_edit("format", 1), r".*folder format 1\), which does not hold its robot: a report can"),
+        (_drop("world"), _SETTING + "world: expected robot, mujoco, rules and model, got None"),
         (_drop("format"), "--resume: expected DIR/run/config.yaml to name its format"),
         (_edit("method", "sac"), _SETTING + "method: expected one of"),
         (_edit("threads", None), _SETTING + "threads: expected a whole number, got None"),

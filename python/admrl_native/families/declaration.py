@@ -204,6 +204,10 @@ class Family:
         assert isinstance(plain, dict)
         return plain
 
+    def declaration(self) -> dict[str, Any]:
+        """`to_dict` but for where the model lies: what makes two families of one robot the same."""
+        return {name: value for name, value in self.to_dict().items() if name != "model"}
+
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> typing.Self:
         """The family that `to_dict` wrote.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import pathlib
 
 import numpy as np
 
@@ -72,3 +73,12 @@ def standard_normal_policy(family: Family) -> _core.GaussianPolicy:
         obs_mean=np.zeros(d, np.float32),
         obs_std=np.ones(d, np.float32),
     )
+
+
+def model_content(path: pathlib.Path) -> dict[str, bytes]:
+    """What the compiled model of an XML file consists of, by field.
+
+    Raises:
+        ValueError: the model does not load.
+    """
+    return _core.model_content(os.fspath(path))

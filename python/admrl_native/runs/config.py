@@ -19,6 +19,7 @@ from ..families.declaration import Family
 from ..settings import SettingError
 from .options import options, override
 from .presets import PRESETS, preset
+from .world import World
 
 DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_FAMILY = "Hopper2D"
@@ -112,10 +113,14 @@ class Config:
         }
 
     def digest(self, *, without: str = "") -> str:
-        """Of the family and the settings, one group of them left out: equal if these are equal."""
-        values = self.to_dict()
-        settings = {k: v for k, v in values["settings"].items() if k != without}
-        text = json.dumps([values["family_definition"], settings], sort_keys=True)
+        """Of the family, its robot as it is now, the simulator and the settings.
+
+        Args:
+            without: a group of settings that does not count.
+        """
+        world = World.of(self.family, self.training.physics).digest()
+        settings = {k: v for k, v in self.to_dict()["settings"].items() if k != without}
+        text = json.dumps([world, settings], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @classmethod

@@ -22,6 +22,7 @@ from ..evaluation.settings import OracleSettings
 from ..families.declaration import Family
 from ..families.physics import PhysicsSettings
 from .folder import write_atomically
+from .world import World
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,8 +105,7 @@ class OracleCache:
     def key(self, psi: Sequence[float] = ()) -> str:
         """A digest of all that decides the result for a task."""
         what = [
-            self.family.to_dict(),
-            self.physics.to_dict(),
+            World.of(self.family, self.physics).digest(),
             list(psi),
             self.settings.to_dict(),
             VERSION,

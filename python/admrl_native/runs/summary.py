@@ -69,7 +69,7 @@ def summarise(path: pathlib.Path) -> Summary:
     Raises:
         SettingError: not a run folder, or of another version.
     """
-    folder, config = open_folder(path, name="run")
+    folder, config = open_folder(path, name="run", to_read=True)
     return _summarise(folder, config)
 
 

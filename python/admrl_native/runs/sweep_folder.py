@@ -15,6 +15,7 @@ from .config import Config
 from .folder import RunFolder, create, lock_file, open_folder, write_atomically
 from .options import options
 from .recorder import is_complete
+from .world import World
 
 # Longer than it takes until a machine that is lost also loses its locks on a shared file system.
 _LOCK_SECONDS = 300.0
@@ -110,5 +111,7 @@ def _check_same(path: pathlib.Path, stored: Config, config: Config) -> None:
         if theirs != ours:
             problem = f"expected {theirs} as in {path}, got {ours}; choose another --out"
             raise SettingError(name, problem)
-    if stored.family != config.family:
-        raise SettingError("out", f"expected {config.family.name} as it is now in {path}")
+    worlds = (World.of(c.family, c.training.physics) for c in (stored, config))
+    if difference := next(worlds).difference(next(worlds)):
+        problem = f"expected {config.family.name} as in {path}, but they differ: {difference}"
+        raise SettingError("out", f"{problem}; choose another --out")
