@@ -72,8 +72,10 @@ class Maml(IterativeLearner):
         tasks = [AdaptedTask(*task) for task in zip(steps, policies, samples, strict=True)]
         done = outer_step(self.policy, tasks, maml.trust_region())
         # Only now: within an iteration all policies normalise alike.
+        statistics = copy.deepcopy(self.policy.normaliser)
         for rows in states:
-            self.policy.normaliser.update(rows)
+            statistics.update(rows)
+        self.policy.adopt_normaliser(statistics)
         return {
             "real_return": returns[0],
             "adapted_return": returns[-1],

@@ -42,6 +42,10 @@ class GaussianPolicy(nn.Module):
         """log π_θ(a|s), shape (…,), of obs (…, D) and actions (…, A)."""
         return gaussian_log_prob(actions, self(obs), self.log_std)
 
+    def adopt_normaliser(self, states: Normaliser) -> None:
+        """Takes on other statistics of the states and stays the same policy."""
+        self.normaliser.adopt(states, self.mean.weights_and_biases()[0])
+
     # θ as one vector
 
     def _ordered_params(self) -> list[nn.Parameter]:
