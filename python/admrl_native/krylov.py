@@ -12,6 +12,8 @@ import numpy.typing as npt
 from ._native import _core
 from ._vectors import number, numpy_system
 
+SolverError = _core.SolverError
+
 if TYPE_CHECKING:
     import torch
 

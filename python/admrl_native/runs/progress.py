@@ -254,6 +254,9 @@ def line(
             f"({in_model}), "
             f"model error {number(get('validation_loss'))}"
         )
+    if event == "uniform-task":
+        psi = psi_text(get("next_psi"))
+        return f"{head}  the next task is drawn uniformly: {get('reason')}; next psi {psi}"
     if event == "task-gradient":
         return _gradient_lines(head, values)
     return None

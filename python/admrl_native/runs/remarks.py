@@ -56,6 +56,12 @@ def of_run(records: Sequence[Mapping[str, Any]], offset: float) -> list[str]:
     excluded = of_excluded(counted[-1]) if counted else None
     if excluded is not None:
         lines.append(f"{excluded}; nothing was learned from them")
+    drawn = [r["reason"] for r in records if r.get("event") == "uniform-task"]
+    if drawn:
+        why = "; ".join(dict.fromkeys(drawn))
+        lines.append(
+            f"{len(drawn)} of the next tasks were drawn uniformly for want of a guide: {why}"
+        )
     for remark in (EXPLOITED, LOST):
         tasks = {r["task"] + 1 for r in records if "task" in r and of_model(r, offset) == remark}
         if tasks:
