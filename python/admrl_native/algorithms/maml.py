@@ -15,7 +15,7 @@ from ..meta_gradient.adapted_task import AdaptedTask
 from ..meta_gradient.inner_step import InnerStep
 from ..meta_gradient.outer_step import outer_step
 from ..meta_gradient.weighted import WeightedTrajectories
-from ..networks.policy import GaussianPolicy
+from ..networks.policy import GaussianPolicy, gaussian_entropy
 from ..seeding import derive_generator, derive_seed
 from .iterative import IterativeLearner
 from .learner import AfterStep
@@ -80,7 +80,7 @@ class Maml(IterativeLearner):
             "kl": done.kl,
             "improvement": done.improvement,
             "line_search_steps": done.line_search_steps,
-            "entropy": self.policy.log_std.sum().item(),
+            "entropy": gaussian_entropy(self.policy.log_std).item(),
         }
 
     def adaptations(

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 
 from .declaration import Family, HealthyRange, ObsBlock
-from .state_normalisation import StateNormalisation, random_policy_statistics
+from .state_normalisation import StateNormalisation, initial_policy_statistics
 
 
 def _legged_2d(
@@ -117,8 +117,8 @@ def make_family(name: str, state_normalisation: StateNormalisation | None = None
 
     Args:
         name: one of `FAMILIES`.
-        state_normalisation: μ and σ of Cheetah-Highdim's features; None: computed by running a
-            random policy (a tenth of a second), always to the same numbers.
+        state_normalisation: μ and σ of Cheetah-Highdim's features; None: computed by running an
+            initial policy (a tenth of a second), always to the same numbers.
 
     Raises:
         ValueError: an unknown name, or a normalisation for a family that has none.
@@ -136,4 +136,4 @@ def make_family(name: str, state_normalisation: StateNormalisation | None = None
 
 @functools.cache
 def _cheetah_statistics() -> StateNormalisation:
-    return random_policy_statistics(_DECLARED[_CHEETAH.name])
+    return initial_policy_statistics(_DECLARED[_CHEETAH.name])

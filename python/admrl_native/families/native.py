@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 
+import numpy as np
+
 from .._native import _core
 from .declaration import Family
 from .physics import PhysicsSettings
@@ -58,4 +60,15 @@ def native_simulation(
         reset_within_limits=family.reset_within_limits,
         position_noise=physics.reset_position_noise,
         velocity_noise=physics.reset_velocity_noise,
+    )
+
+
+def standard_normal_policy(family: Family) -> _core.GaussianPolicy:
+    """Actions ~ N(0, 1) in every state, before they are clipped."""
+    d, a = family.obs_dim, family.act_dim
+    return _core.GaussianPolicy(
+        [(np.zeros((a, d), np.float32), np.zeros(a, np.float32))],
+        log_std=np.zeros(a, np.float32),
+        obs_mean=np.zeros(d, np.float32),
+        obs_std=np.ones(d, np.float32),
     )

@@ -82,3 +82,8 @@ def gaussian_log_prob(actions: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """log N(a; μ, diag σ²) summed over the last dimension."""
     z = (actions - mean) * torch.exp(-log_std)
     return -(0.5 * z * z + log_std + _LOG_SQRT_2PI).sum(-1)
+
+
+def gaussian_entropy(log_std: Tensor) -> Tensor:
+    """Entropy (…,) of N(μ, diag σ²) in nats, of log σ (…, A)."""
+    return (log_std + (0.5 + _LOG_SQRT_2PI)).sum(-1)

@@ -58,17 +58,25 @@ def generalised_advantages(
     return found
 
 
-def reward_grad_advantages(trajectories: Trajectories, settings: AdvantageSettings) -> Tensor:
-    """∂Â/∂ψ (N, T, K): GAE is linear in the rewards and V is held fixed.
+def expected_reward_grad_advantages(
+    trajectories: Trajectories, settings: AdvantageSettings
+) -> Tensor:
+    """w (N, T, K) with Σ w_t x_t ≈ E[Σ_t γ^t ∂Â_t/∂ψ x_t], whatever the batch cuts off.
+
+    GAE is linear in the rewards and V is held fixed: γ^t ∂Â_t/∂ψ = Σ_{l≥t} λ^{l−t} γ^l ∂r_l/∂ψ. A
+    product of the steps t and l is seen in every episode that began early enough for its step l,
+    so that it is l whose `episode_weights` count: w_t = Σ_{l≥t} λ^{l−t} γ^l/n_l ∂r_l/∂ψ. With those
+    of t, what the steps beyond the last column add would be missing.
 
     Source: Eq. 6.
     """
     t = trajectories
+    weighted = episode_weights(t, settings).unsqueeze(-1) * t.reward_grads.double()
     result = _core.reward_grad_advantages(
-        as_array(t.reward_grads),
+        as_array(weighted.float()),
         as_array(t.dones),
         as_array(t.timeouts),
-        settings.gamma,
+        1.0,
         settings.gae_lambda,
     )
     return torch.from_numpy(result).to(t.rewards.device)
