@@ -6,6 +6,7 @@ import dataclasses
 import importlib.util
 import json
 import pathlib
+import re
 import sys
 from typing import Any
 
@@ -17,6 +18,7 @@ import torch
 import admrl_native as admrl
 from admrl_native.algorithms.iterative import IterativeLearner
 from admrl_native.algorithms.methods import METHODS, learner_class
+from admrl_native.evaluating import evaluate_run
 from admrl_native.evaluation.oracle import learn
 from admrl_native.evaluation.settings import OracleSettings
 from admrl_native.families.catalogue import FAMILIES, make_family
@@ -418,7 +420,7 @@ def test_mujoco_does_not_print_what_we_count(
 
 def test_a_run_shows_how_many(tmp_path: pathlib.Path, capsys: pytest.CaptureFixture[str]) -> None:
     """In the lines of the run, in its metrics, and below its table."""
-    options = {**OPTIONS, "frame_skip": 5, "n_tasks": 1, "threads": 1}
+    options = {**OPTIONS, "frame_skip": 5, "n_tasks": 1, "n_adapt": 40, "threads": 1}
     run = admrl.train(spring_family(tmp_path), out=tmp_path / "run", **options)
     print_table(summarise(run.path), sys.stdout)
     total = sum(run.metrics()[-1]["excluded"].values())
@@ -428,3 +430,16 @@ def test_a_run_shows_how_many(tmp_path: pathlib.Path, capsys: pytest.CaptureFixt
     assert last.endswith("); nothing was learned from them")
     shown = [x for x in lines if "real samples excluded, the simulation blew up (" in x]
     assert any("stage 1/" in x for x in shown)
+
+    def finished() -> list[dict[str, Any]]:
+        path = run.path / "evaluation/own/finished.jsonl"
+        return [json.loads(x) for x in path.read_text().splitlines()[1:]]
+
+    evaluate_run(
+        run, "own", psis=[(0.5,), (-0.5,)], real_samples=(40,), oracle=None, episodes=20, threads=1
+    )
+    counts = [line["excluded"] for line in finished()]
+    assert len(counts) == 4
+    assert sum(counts) > 0
+    told = re.findall(r"; ([\d,]+) real samples excluded, the simulation", capsys.readouterr().out)
+    assert sum(int(x.replace(",", "")) for x in told) == sum(counts)
