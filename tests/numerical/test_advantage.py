@@ -11,7 +11,10 @@ import torch
 
 from admrl_native._native import _core
 from admrl_native.sampling.trajectories import Trajectories
-from admrl_native.training.advantage import expected_reward_grad_advantages
+from admrl_native.training.advantage import (
+    expected_reward_grad_advantages,
+    generalised_advantages,
+)
 from admrl_native.training.settings import AdvantageSettings
 
 F32 = npt.NDArray[np.float32]
@@ -73,6 +76,48 @@ def textbook_reward_grad_advantages(batch: Batch, gamma: float, lam: float) -> F
                 for u in range(t, steps.stop):
                     out[env, t] += (gamma * lam) ** (u - t) * grads[env, u]
     return out
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_excluded_is_cut_off(seed: int) -> None:
+    """As if the episode had timed out before: what the blown-up step shows does not matter."""
+    batch = make_batch(6, 40, 1, seed)
+    g = np.random.default_rng(seed)
+    excluded = g.random((6, 40)) < 0.1
+    excluded[0, 0] = excluded[1, 39] = excluded[2, 3] = excluded[2, 4] = True
+    dones, timeouts = batch.dones | excluded, batch.timeouts & ~excluded
+    settings = AdvantageSettings(gamma=0.9, gae_lambda=0.8)
+
+    def found(shown: float) -> tuple[torch.Tensor, torch.Tensor]:
+        rewards, next_values = batch.rewards.copy(), batch.next_values.copy()
+        rewards[excluded], next_values[excluded] = shown, shown
+        zeros = torch.zeros(6, 40, 1)
+        t = Trajectories(
+            obs=zeros, actions=zeros, next_obs=zeros, rewards=torch.from_numpy(rewards),
+            reward_grads=zeros, base_rewards=zeros[..., 0], dones=torch.from_numpy(dones),
+            timeouts=torch.from_numpy(timeouts), log_probs=zeros[..., 0],
+            excluded=torch.from_numpy(excluded),
+        )  # fmt: skip
+        values = torch.from_numpy(batch.values)
+        return generalised_advantages(t, values, torch.from_numpy(next_values), settings)
+
+    before = np.zeros_like(excluded)
+    before[:, :-1] = excluded[:, 1:]
+    cut = dataclasses.replace(batch, dones=dones, timeouts=timeouts | (before & ~dones))
+    expected = textbook_advantages(cut, 0.9, 0.8)
+    for shown in (0.0, np.nan, 1e30):
+        advantages, returns = (x.numpy() for x in found(shown))
+        sound = ~excluded
+        # Sums in float64 rounded to float32.
+        np.testing.assert_allclose(advantages[sound], expected[sound], rtol=1e-6, atol=1e-7)
+        np.testing.assert_allclose(
+            returns[sound], (expected + batch.values)[sound], rtol=1e-6, atol=1e-6
+        )
+        np.testing.assert_array_equal(returns[excluded], batch.values[excluded])
+        # After standardising it is 0 and the others are what they are without it.
+        np.testing.assert_allclose(
+            advantages[excluded], expected[sound].mean(), rtol=1e-5, atol=1e-6
+        )
 
 
 SHAPES = [(1, 1, 1), (1, 7, 2), (5, 1, 3), (6, 40, 2), (3, 200, 18)]

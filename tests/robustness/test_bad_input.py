@@ -228,7 +228,10 @@ def test_a_run_folder_that_is_not_there(
         ("--preset paper", "--preset: expected quick as in DIR/run, got paper"),
         ("--n-inner 6", "--n-inner: expected 7 as in DIR/run, got 6"),
         ("--policy-hidden 32", "--policy-hidden: expected 32 32 as in DIR/run, got 32"),
-        ("--no-halve-margins", "--halve-margins: expected True as in DIR/run, got False"),
+        (
+            "--no-value-normalise-targets",
+            "--value-normalise-targets: expected True as in DIR/run, got False",
+        ),
         ("--first-psi 0 1.6", "--first-psi: expected 0.0 1.5 as in DIR/run, got 0.0 1.6"),
         ("--out DIR/other", "--out: expected none, or DIR/run as in --resume, got DIR/other"),
         ("--threads 0", "--threads: expected at least 1, got 0"),

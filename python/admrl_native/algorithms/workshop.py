@@ -113,6 +113,11 @@ class Workshop:
             "virtual_samples": self._virtual_samples,
         }
 
+    @property
+    def num_excluded(self) -> int:
+        """Real samples excluded so far."""
+        return sum(self._excluded.values())
+
     def set_sample_counts(self, counts: dict[str, object]) -> None:
         """Continues the counts of a checkpoint."""
         self._real_samples = dict(counts["real_samples"])  # type: ignore[call-overload]

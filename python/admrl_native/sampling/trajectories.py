@@ -87,10 +87,16 @@ class Trajectories:
         """Undiscounted return of each environment's first episode (N,) float64.
 
         Unbiased where T is the horizon: each episode is followed to its end, and none counts twice.
+        One that blew up counts as the mean of the others, so that ending in this way is neither
+        better nor worse than they are; where all did, as what it earned until then.
         """
         ends = self.ends
         first = (ends.cumsum(1) - ends.long()) == 0
-        return torch.where(first, self.rewards.double(), 0.0).sum(1)
+        returns = torch.where(first, self.rewards.double(), 0.0).sum(1)
+        blew_up = (first & self.excluded).any(1)
+        if blew_up.any() and not blew_up.all():
+            returns[blew_up] = returns[~blew_up].mean()
+        return returns
 
     def rows(self, rows: Tensor) -> typing.Self:
         """Some of the environments, by their indices (R,)."""
