@@ -17,6 +17,7 @@ class SimulationError(RuntimeError):
     env_ids: list[int]
 
 class SolverError(RuntimeError): ...
+class NotFiniteError(ValueError): ...
 
 # Threads (bindings/thread_pool.cpp)
 

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .algorithms.settings import GradientCheckSettings
+from .errors import NumericalError
 from .families.declaration import Family
 from .runs import checkpoint as checkpoints
 from .runs import folder as folders
@@ -160,8 +161,26 @@ def carry_on(folder: folders.RunFolder, config: Config, progress: Progress) -> N
         if recorder.resumed_from is not None:
             trainer.load(recorder.resumed_from.state, recorder.stored_data())
         trainer.train()
+    except numerical_failures() as error:
+        raise NumericalError(
+            f"training in {folder.path} cannot go on: {error}; {_WHERE_TO_LOOK}"
+        ) from error
     finally:
         recorder.close()
+
+
+def numerical_failures() -> tuple[type[Exception], ...]:
+    """What the native core raises where numbers leave nothing to go on with."""
+    from .krylov import NotFiniteError, SolverError
+    from .sampling.real import SimulationError
+
+    return SolverError, SimulationError, NotFiniteError
+
+
+_WHERE_TO_LOOK = (
+    "what was stored stays; every number is derived from the seed, so that --resume would come to "
+    "the same: see step sizes, learning rates and the scale of the rewards"
+)
 
 
 def make_trainer(config: Config, observer: Any) -> Learner:
@@ -337,7 +356,8 @@ def learner_at(
     config: Config, folder: folders.RunFolder, checkpoint: checkpoints.Checkpoint
 ) -> Learner:
     """The learner as it was at a checkpoint; nothing in the folder is changed."""
-    data = DataShards(folder.data, dict(checkpoint.recorder["data_shards"]))
+    position = checkpoint.recorder
+    data = DataShards(folder.data, dict(position["data_shards"]), dict(position["data_digests"]))
     trainer = make_trainer(config, _Nobody())
     trainer.load(checkpoint.state, data.load())
     return trainer

@@ -13,6 +13,7 @@ from ._native import _core
 from ._vectors import number, numpy_system
 
 SolverError = _core.SolverError
+NotFiniteError = _core.NotFiniteError
 
 if TYPE_CHECKING:
     import torch

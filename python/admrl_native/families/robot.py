@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import pathlib
-import shutil
 from collections.abc import Mapping
 
 from .declaration import Family
@@ -56,7 +55,10 @@ def copy_robot(family: Family, folder: pathlib.Path) -> pathlib.Path:
     for file in files:
         target = folder / file.relative_to(home)
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(file, target)
+        with open(target, "wb") as copy:
+            copy.write(file.read_bytes())
+            copy.flush()
+            os.fsync(copy.fileno())
     copied = folder / source.relative_to(home)
     outside = [file for file in _files(copied) if not file.is_relative_to(folder.resolve())]
     if outside:

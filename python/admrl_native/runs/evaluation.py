@@ -12,12 +12,13 @@ from .evaluation_jobs import FurtherJob, Job, ModelErrorJob, OracleJob, ZeroShot
 from .evaluation_plan import EvaluationFolder, EvaluationPlan
 from .evaluations import FORMAT
 from .executor import Executor
-from .folder import RunFolder, write_atomically
+from .folder import RunFolder
 from .job_log import JobLog
 from .job_progress import JobProgress
 from .metrics import finite
 from .progress import number, psi_text
 from .remarks import EXCLUDED
+from .storage import write_atomically
 
 if TYPE_CHECKING:
     from ..evaluation.oracle import OracleResult

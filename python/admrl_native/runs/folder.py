@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
+import shutil
 from typing import Any, BinaryIO
 
 import yaml
@@ -15,6 +15,7 @@ from ..families.robot import copy_robot, differing_fields
 from ..settings import SettingError
 from .config import Config
 from .provenance import package_version, provenance
+from .storage import lock_file, read_yaml, write_atomically
 from .world import World
 
 # Raised whenever a folder of an earlier version could not be continued exactly.
@@ -81,11 +82,12 @@ def create(path: pathlib.Path, config: Config) -> RunFolder:
     expected = "expected a new or empty folder that can be written"
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        if not never_begun(path):
             raise SettingError("out", f"{expected}, got {path}, which has files in it")
         folder = RunFolder(path)
-        folder.checkpoints.mkdir()
-        folder.data.mkdir()
+        folder.checkpoints.mkdir(exist_ok=True)
+        folder.data.mkdir(exist_ok=True)
+        shutil.rmtree(folder.robot, ignore_errors=True)
         copied = copy_robot(config.family, folder.robot)
         header = {"format": FORMAT, "version": package_version()}
         own = _with_robot(config, copied)
@@ -101,6 +103,17 @@ def create(path: pathlib.Path, config: Config) -> RunFolder:
     except ValueError as error:
         raise SettingError("", str(error)) from None
     return folder
+
+
+def never_begun(path: pathlib.Path) -> bool:
+    """There is no folder, an empty one, or one whose making was interrupted: no config.yaml yet."""
+    if path.exists() and not path.is_dir():
+        return False
+    robot = path / "robot"
+    return all(
+        p.is_dir() or p.name == ".config.yaml.part" or p.is_relative_to(robot)
+        for p in path.rglob("*")
+    )
 
 
 def _with_robot(config: Config, model: pathlib.Path) -> Config:
@@ -178,10 +191,9 @@ def _read(path: pathlib.Path, name: str) -> tuple[RunFolder, dict[str, Any]]:
     if not folder.config.is_file():
         raise SettingError(name, f"expected a run folder, got {path}, which has no config.yaml")
     try:
-        values = yaml.safe_load(folder.config.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingError(name, f"expected a readable {folder.config}: {reason}") from None
+        values = read_yaml(folder.config)
+    except (OSError, ValueError) as error:
+        raise SettingError(name, f"expected a readable {folder.config}: {error}") from None
     if not isinstance(values, dict) or "format" not in values:
         raise SettingError(name, f"expected {folder.config} to name its format, which it does not")
     return folder, values
@@ -241,34 +253,12 @@ def lock(folder: RunFolder) -> BinaryIO:
     """
     try:
         file = open(folder.path / ".lock", "wb")  # noqa: SIM115  (open as long as the run)
+        free = lock_file(file)
     except OSError as error:
         raise SettingError("resume", f"expected a folder to write in: {error}") from error
-    if not lock_file(file):
+    if not free:
         file.close()
         raise SettingError(
             "resume", f"expected a folder nobody trains in, got {folder.path}, which is in use"
         )
     return file
-
-
-def lock_file(file: BinaryIO) -> bool:
-    """Keeps other processes from locking an open file until it is closed; False if one did."""
-    try:
-        import fcntl
-    except ImportError:  # not POSIX: no advisory locks
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def write_atomically(path: pathlib.Path, content: bytes) -> None:
-    """Puts a file in place whole: a reader, or a crash, sees the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

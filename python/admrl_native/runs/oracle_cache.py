@@ -12,7 +12,6 @@ import json
 import pathlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,7 @@ from ..evaluation.oracle import VERSION, OracleResult, learn
 from ..evaluation.settings import OracleSettings
 from ..families.declaration import Family
 from ..families.physics import PhysicsSettings
-from .folder import write_atomically
+from .storage import lock_file, write_atomically
 from .world import World
 
 
@@ -61,7 +60,7 @@ class OracleCache:
         path = self._path(psi)
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path.with_name(f".{path.stem}.lock"), "wb") as lock:
-            _wait_for(lock)
+            lock_file(lock, wait=True)
             return self.find(psi) or self._learn(psi, threads, after_update)
 
     def _learn(
@@ -115,12 +114,3 @@ class OracleCache:
 
     def _path(self, psi: Sequence[float]) -> pathlib.Path:
         return self.folder / self.family.name.lower() / f"{self.key(psi)}.json"
-
-
-def _wait_for(lock: Any) -> None:
-    """Until no other process has the lock."""
-    try:
-        import fcntl
-    except ImportError:  # not POSIX: no advisory locks, and a task may be learned twice
-        return
-    fcntl.flock(lock, fcntl.LOCK_EX)

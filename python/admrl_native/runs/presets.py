@@ -15,8 +15,11 @@ _Table = Mapping[str, Mapping[str, Any]]
 
 # Source: Appendices B and C. The defaults, which the other presets have, were measured to be more
 # accurate (docs/task-gradient.md).
-PAPER_GRADIENT: Mapping[str, Any] = {"gradient_hessian": "per-step", "gradient_damping": 0.1}
-PAPER_OWN: Mapping[str, Any] = {**PAPER_GRADIENT, "untrusted_gradient": "follow"}
+PAPER_GRADIENT: Mapping[str, Any] = {
+    "gradient_hessian": "per-step",
+    "gradient_damping": 0.1,
+    "untrusted_gradient": "follow",
+}
 
 # Source: Appendix C and the authors' code. Other families: the defaults, which are Ant2D's.
 PAPER: _Table = {
@@ -118,7 +121,7 @@ QUICK_BY_FAMILY: _Table = {}
 _PRESETS: Mapping[str, tuple[Mapping[str, Any], _Table]] = {
     "quick": (QUICK, QUICK_BY_FAMILY),
     "small": (SMALL, SMALL_BY_FAMILY),
-    "paper": (PAPER_OWN, {}),
+    "paper": (PAPER_GRADIENT, {}),
 }
 PRESETS = tuple(_PRESETS)
 

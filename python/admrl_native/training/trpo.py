@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..krylov import NotFiniteError
 from ..networks.policy import GaussianPolicy, gaussian_entropy, gaussian_log_prob
 from .conjugate_gradient import conjugate_gradients
 from .fisher import FisherProducts, mean_kl
@@ -145,7 +146,7 @@ def _side_by_side(
     finite = gradient.isfinite().all(1) & curvature.isfinite()
     if not finite.all():
         wrong = (~finite).nonzero().flatten().tolist()
-        raise ValueError(
+        raise NotFiniteError(
             f"obs, actions, advantages: expected finite samples, tasks {wrong} are not"
         )
     pending = curvature > 0  # else a zero gradient: there is no direction to go

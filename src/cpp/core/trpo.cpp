@@ -48,7 +48,9 @@ std::vector<int> policy_sizes(std::span<const PolicyLayer> layers, std::span<con
           "log_std: expected " + std::to_string(sizes.back()) + " elements, got " +
               std::to_string(log_std.size()));
   for (const float x : log_std) {
-    require(std::isfinite(x), "log_std: expected finite values, got " + std::to_string(x));
+    if (!std::isfinite(x)) {
+      throw NotFinite("log_std: expected finite values, got " + std::to_string(x));
+    }
   }
   return sizes;
 }
@@ -156,8 +158,10 @@ void TrpoUpdate::run(ThreadPool& pool) { result_ = update(pool); }
 TrpoResult TrpoUpdate::update(ThreadPool& pool) {
   const std::vector<float> theta = read_params();
   const std::vector<double> b = linearise(pool, theta);
-  require(std::all_of(b.begin(), b.end(), [](double g) { return std::isfinite(g); }),
-          "obs, actions, layers: expected finite values, got a policy gradient that is not finite");
+  if (!std::all_of(b.begin(), b.end(), [](double g) { return std::isfinite(g); })) {
+    throw NotFinite(
+        "obs, actions, layers: expected finite values, got a policy gradient that is not finite");
+  }
 
   DampedFisher fisher(batch_, pool, settings_.fisher_damping);
   KrylovSettings cg;
