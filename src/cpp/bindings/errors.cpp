@@ -40,9 +40,9 @@ void bind_errors(py::module_& m) {
   solver_error =
       new_exception(m, "SolverError",
                     "A callback or a recurrence produced a value with which a solve cannot go on.");
-  not_finite_error = new_exception(
-      m, "NotFiniteError", "Numbers that an update or an evaluation cannot go on with.",
-      PyExc_ValueError);
+  not_finite_error =
+      new_exception(m, "NotFiniteError",
+                    "Numbers that an update or an evaluation cannot go on with.", PyExc_ValueError);
   py::register_exception_translator([](std::exception_ptr p) {
     try {
       if (p) std::rethrow_exception(p);

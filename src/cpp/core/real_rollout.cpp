@@ -173,7 +173,7 @@ void require_contexts(std::span<const float> contexts, std::size_t num_envs,
   if (bad != contexts.end()) {
     const auto at = static_cast<std::size_t>(bad - contexts.begin());
     throw NotFinite("contexts: expected finite values, got " + std::to_string(*bad) +
-                       " in environment " + std::to_string(at / context_dim));
+                    " in environment " + std::to_string(at / context_dim));
   }
 }
 
@@ -217,8 +217,8 @@ void roll_out(Simulation& simulation, std::span<const Policy> policies,
                                 [](int step) { return step != kNone; });
   if (bad != rollout.bad_step.end()) {
     throw NotFinite("policy: the action is not finite in environment " +
-                       std::to_string(bad - rollout.bad_step.begin()) + ", step " +
-                       std::to_string(*bad));
+                    std::to_string(bad - rollout.bad_step.begin()) + ", step " +
+                    std::to_string(*bad));
   }
 }
 
