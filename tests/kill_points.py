@@ -38,7 +38,6 @@ from admrl_native import evaluating
 from admrl_native.evaluation.settings import OracleSettings
 from admrl_native.runs import folder as folders
 from admrl_native.runs import sweep_folder
-from in_process import make_executor
 from model_free import tiny_options
 from toy import OPTIONS
 
@@ -74,7 +73,7 @@ def evaluate(place: pathlib.Path) -> None:
 
 def check(place: pathlib.Path) -> None:
     """Checks the task gradient of the run that lies ready."""
-    admrl.check_task_gradient(place / "run", repeats=2, episodes=2, progress=False)
+    admrl.check_task_gradient(place / "run", repeats=2, episodes=2, workers=1, progress=False)
 
 
 def sweep(place: pathlib.Path) -> None:
@@ -180,8 +179,6 @@ def in_child(
         os.close(read)
         bomb = Bomb(place, when, power)
         try:
-            evaluating.make_executor = make_executor
-            admrl.api.make_executor = make_executor
             bomb.arm()
             command(place)
             text = str(bomb.count)

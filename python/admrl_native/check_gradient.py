@@ -34,11 +34,11 @@ def _main(argv: list[str], go_on: list[str]) -> int:
     given.setdefault("workers", available_cpus())
     go_on.append(f"admrl check-gradient {shlex.join(argv)}")
     check = api.check_task_gradient(**given)
+    if figures is not None:  # before anything is shown
+        figures.write_text(json.dumps(finite(check.to_dict()), indent=1) + "\n")
     task = ", ".join(f"{x:.4g}" for x in check.psi)
     print(f"\nTask gradient at psi = ({task}); returns per time step, derivatives per unit of u")
     print(f"\n{check.table()}\n\n{check.conclusion()}", flush=True)
-    if figures is not None:
-        figures.write_text(json.dumps(finite(check.to_dict()), indent=1) + "\n")
     return 0
 
 

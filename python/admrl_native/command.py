@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import signal
 import sys
-import threading
-import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import NumericalError
+from .interrupt import interruptible
+from .interrupt import status as interrupted_status
 from .settings import SettingError
+from .terminal import lasting_output
 
 if TYPE_CHECKING:
     from .evaluation.settings import OracleSettings
     from .runs.options import Option
 
-_INTERRUPTED, _TERMINATED, _USAGE, _FAILED = 130, 143, 2, 1
+_USAGE, _FAILED = 2, 1
 _ORACLE = "oracle_"  # before the names of its options
 
 
@@ -33,21 +33,33 @@ def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...]
     """
     go_on: list[str] = []
     received: list[int] = []
-    try:
-        with _interruptible(received):
-            return body(go_on)
-    except SettingError as error:
-        label = error.name.upper() if error.name in positional else flag(error.name)
-        named = f"{label}: " if error.name else ""
-        print(f"admrl {name}: error: {named}{_in_one_line(error.problem)}", file=sys.stderr)
-        return _USAGE
-    except NumericalError as error:
-        print(f"admrl {name}: error: {_in_one_line(str(error))}", file=sys.stderr)
-        return _FAILED
-    except KeyboardInterrupt:
+
+    def last_words(_number: int) -> None:
         how = f"; go on with: {go_on[0]}" if go_on else ""
         print(f"interrupted{how}", file=sys.stderr, flush=True)
-        return _TERMINATED if signal.SIGTERM in received else _INTERRUPTED
+
+    def failed(problem: str, status: int) -> int:
+        print(f"admrl {name}: error: {_in_one_line(problem)}", file=sys.stderr)
+        return status
+
+    with lasting_output():
+        try:
+            with interruptible(received, last_words):
+                return body(go_on)
+        except SettingError as error:
+            label = error.name.upper() if error.name in positional else flag(error.name)
+            return failed(f"{label}: {error.problem}" if error.name else error.problem, _USAGE)
+        except NumericalError as error:
+            return failed(str(error), _FAILED)
+        except MemoryError:
+            return failed("expected enough memory, got no more; ask for less at once", _FAILED)
+        except OSError as error:
+            where = "" if error.filename is None else f"{error.filename}: "
+            then = f"; go on with: {go_on[0]}" if go_on else ""
+            return failed(f"{where}{error.strerror or error}{then}", _FAILED)
+        except KeyboardInterrupt:
+            last_words(signal.SIGINT)
+            return interrupted_status(received)
 
 
 class Parser(argparse.ArgumentParser):
@@ -194,28 +206,3 @@ def _wide(prog: str) -> argparse.HelpFormatter:
 
 def _in_one_line(text: str) -> str:
     return " ".join(text.split())
-
-
-@contextlib.contextmanager
-def _interruptible(received: list[int]) -> Iterator[None]:
-    """SIGINT and SIGTERM raise in the main thread, even where a shell script had SIGINT ignored.
-
-    Args:
-        received: gets the numbers of signals that come. The exception does not tell: libraries that
-            wait in C++ replace it by their own.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def interrupt(number: int, frame: types.FrameType | None) -> None:
-        received.append(number)
-        raise KeyboardInterrupt
-
-    signals = (signal.SIGINT, signal.SIGTERM)
-    before = {number: signal.signal(number, interrupt) for number in signals}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

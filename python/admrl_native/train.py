@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pathlib
+import shlex
 import sys
 import types
 from collections.abc import Sequence
@@ -53,14 +54,15 @@ def _main(argv: Sequence[str] | None, go_on: list[str]) -> int:
         api.check_simulation(config)
         created = folders.create(folders.default_path(config) if out is None else out, config)
         folder, config = folders.open_folder(created.path)
-    go_on.append(f"admrl train --resume {folder.path}")
+    go_on.append(shlex.join(["admrl", "train", "--resume", str(folder.path)]))
     if is_complete(folder):
         print(f"{folder.path} is complete; nothing is left to train", flush=True)
     else:
         print(f"training in {folder.path}; Ctrl-C leaves a run that --resume continues", flush=True)
         api.carry_on(folder, config, make_progress(config))
     picture = write_summary(folder.path, sys.stdout)
-    print(f"results in {folder.path}, picture in {picture}", flush=True)
+    shown_in = "" if picture is None else f", picture in {picture}"
+    print(f"results in {folder.path}{shown_in}", flush=True)
     return 0
 
 

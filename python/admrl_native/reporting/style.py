@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..runs.picture import STYLE
+from ..runs.picture import STYLE, own_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -85,9 +85,7 @@ def gap_colours() -> Any:
 @contextlib.contextmanager
 def styled() -> Iterator[None]:
     """Figures made inside have the style; matplotlib is as it was afterwards."""
-    import matplotlib
-
-    with matplotlib.rc_context(_STYLE):
+    with own_style(_STYLE):
         yield
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import socket
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -21,20 +23,25 @@ class TensorBoardEvents:
     """
 
     def __init__(self, folder: pathlib.Path, start: float) -> None:
-        # tensorboard's own writer: a third of a second, where torch.utils.tensorboard takes two.
-        from tensorboard.summary.writer.event_file_writer import (  # type: ignore[import-untyped]
-            EventFileWriter,
+        # tensorboard's own record format, without its writer: that has a thread and a queue, in
+        # which an interrupted run can be stuck.
+        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+        from tensorboard.summary.writer.record_writer import (  # type: ignore[import-untyped]
+            RecordWriter,
         )
 
         for old in folder.glob("events.out.tfevents.*"):
             old.unlink()
-        self._writer = EventFileWriter(str(folder))
+        name = f"events.out.tfevents.{int(start):010d}.{socket.gethostname()}.{os.getpid()}.0"
+        self._writer = RecordWriter(open(folder / name, "wb"))  # noqa: SIM115  (as long as the run)
+        version = Event(wall_time=start, file_version="brain.Event:2")
+        self._writer.write(version.SerializeToString())
         self._start = start
         self._steps: Counter[str] = Counter()
 
     def append(self, record: Mapping[str, Any]) -> None:
         """Adds a record of metrics.jsonl."""
-        from tensorboard.compat.proto.event_pb2 import Event  # type: ignore[import-untyped]
+        from tensorboard.compat.proto.event_pb2 import Event
         from tensorboard.compat.proto.summary_pb2 import Summary  # type: ignore[import-untyped]
 
         name = record["event"]
@@ -44,9 +51,8 @@ class TensorBoardEvents:
             if key not in _X_AXIS
         ]
         wall_time = self._start + record["wall_seconds"]
-        self._writer.add_event(
-            Event(wall_time=wall_time, step=self._steps[name], summary=Summary(value=values))
-        )
+        event = Event(wall_time=wall_time, step=self._steps[name], summary=Summary(value=values))
+        self._writer.write(event.SerializeToString())
         self._steps[name] += 1
 
     def flush(self) -> None:

@@ -35,7 +35,19 @@ STYLE: Any = {
     "axes.axisbelow": True,
     "legend.frameon": False,
     "legend.fontsize": 9,
+    "text.parse_math": False,  # a name with a $ is no formula
 }
+
+
+@contextlib.contextmanager
+def own_style(style: Any) -> Iterator[None]:
+    """matplotlib's defaults and a style, whatever the user's settings are; then it is as it was."""
+    import matplotlib
+
+    defaults = dict(dict.items(matplotlib.rcParamsDefault))
+    ours = {name: value for name, value in defaults.items() if not name.startswith("backend")}
+    with matplotlib.rc_context({**ours, **style}):
+        yield
 
 
 def draw(summary: Summary, path: pathlib.Path) -> None:
@@ -60,12 +72,11 @@ def draw(summary: Summary, path: pathlib.Path) -> None:
 @contextlib.contextmanager
 def picture(summary: Summary, inches: tuple[float, float], path: pathlib.Path) -> Iterator[Figure]:
     """A figure with the run as its title, to be drawn in; then it is saved."""
-    import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
     # No pyplot: nothing global is touched, and no display is needed.
-    with matplotlib.rc_context(STYLE):
+    with own_style(STYLE):
         figure = Figure(figsize=inches, layout="constrained")
         FigureCanvasAgg(figure)
         c = summary.config

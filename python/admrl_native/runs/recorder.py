@@ -164,7 +164,7 @@ _NOTHING: Mapping[str, Any] = {
 
 
 # Whoever writes one of these saves a checkpoint next.
-_CLOSED_BY_A_CHECKPOINT = {"zero-shot", "slbo-stage", "task", "iteration"}
+_CLOSED_BY_A_CHECKPOINT = {"zero-shot", "slbo-stage", "iteration"}
 
 
 def _check_nothing_is_lost(folder: RunFolder) -> None:

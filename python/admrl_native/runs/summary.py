@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import pathlib
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
@@ -73,15 +74,17 @@ def summarise(path: pathlib.Path) -> Summary:
     return _summarise(folder, config)
 
 
-def write_summary(path: pathlib.Path, stream: TextIO | None = None) -> pathlib.Path:
+def write_summary(path: pathlib.Path, stream: TextIO | None = None) -> pathlib.Path | None:
     """Prints the table of a run folder and draws its picture.
+
+    What cannot be shown ends nothing: the run is complete without.
 
     Args:
         path: the run folder.
         stream: where the table goes; None: nowhere.
 
     Returns:
-        The picture's path.
+        The picture's path; None if it could not be drawn, for which a line gives the reason.
     """
     summary = summarise(path)
     if summary.config.model_based:
@@ -91,7 +94,12 @@ def write_summary(path: pathlib.Path, stream: TextIO | None = None) -> pathlib.P
     if stream is not None:
         print_table(summary, stream)
     picture = RunFolder(path).picture
-    draw(summary, picture)
+    try:
+        draw(summary, picture)
+    except Exception as error:  # whatever fonts, settings and disks do to it
+        reason = " ".join(str(error).split()) or type(error).__name__
+        print(f"picture not drawn: {reason}", file=sys.stderr)
+        return None
     return picture
 
 

@@ -38,6 +38,7 @@ class Workers:
         self._arguments = arguments
         self._number = number
         self._work: Work | None = None
+        self._ready: list[multiprocessing.connection.Connection] = []
         self._processes: list[Any] = []
         self._connections: list[multiprocessing.connection.Connection] = []
 
@@ -97,6 +98,9 @@ class Workers:
             for ready in multiprocessing.connection.wait(list(busy)):
                 assert isinstance(ready, multiprocessing.connection.Connection)
                 kind, value = self._receive(ready)
+                if kind == "ready":
+                    self._ready.append(ready)
+                    continue
                 if kind == "step":
                     on_step(*value)
                     continue
@@ -146,9 +150,13 @@ class Workers:
         except (EOFError, ConnectionError):
             process = self._processes[self._connections.index(connection)]
             process.join()
-            return "dead", (
-                f"a worker process died with exit code {process.exitcode}; was there enough memory?"
-            )
+            how = f"a worker process died with exit code {process.exitcode}"
+            if connection not in self._ready:
+                return "unmade", (
+                    f"{how} before it began. It imports the main script, which must do nothing: "
+                    "keep it in a file, and what it runs below if __name__ == '__main__'"
+                )
+            return "dead", f"{how}; was there enough memory?"
         return kind, value
 
     def _forget(self, connection: multiprocessing.connection.Connection) -> None:
@@ -167,6 +175,7 @@ def _serve(
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
+        connection.send(("ready", None))
         try:
             work = make(*arguments)
         except Exception:
