@@ -299,8 +299,7 @@ class _Figure:
     Attributes:
         values: of each run (S,).
         star: how much A* of each task counts in it (M,).
-        episodes: with one run, what each of its episodes adds (E,) to the constant part; empty
-            with several, whose differences have that in them.
+        episodes: what each episode of each run adds (S, E) to the constant part.
     """
 
     values: Array
@@ -367,16 +366,17 @@ class _AtN:
 
 
 def _episodes(weights: Array, returns: Array) -> Array:
-    """Weighted sums over tasks of the one run's episodes (E,); none of several runs."""
-    return weights[0] @ returns[0] if len(returns) == 1 else np.empty(0)
+    """Each episode's part (S, E) in a mean over runs of weighted sums over tasks."""
+    return np.asarray(np.einsum("sm,sme->se", weights, returns) / len(returns))
 
 
 def _sum(figures: Sequence[tuple[int, _Figure]], star: _Star | None) -> tuple[float, float]:
     """A sum of figures with signs, and half the width of its interval.
 
     Episodes of one number are taken together, also of several tasks, policies and runs: that is
-    right whether they share their random numbers or not. Runs are independent. Between a method of
-    one run and one of several nothing is known.
+    right whether they share their random numbers or not. Runs are independent; their differences
+    have the noise of their episodes in them: two that are alike by chance are no surer than that.
+    Between a method of one run and one of several nothing is known.
     """
     value = sum(sign * float(f.values.mean()) for sign, f in figures)
     single = [f.values.size == 1 for _, f in figures]
@@ -384,8 +384,10 @@ def _sum(figures: Sequence[tuple[int, _Figure]], star: _Star | None) -> tuple[fl
         return value, math.nan
     halves = []
     if not single[0]:
-        halves.append(Spread.of_sum([Spread.of_mean(f.values) for _, f in figures]).half_width)
-    episodes = [sign * f.episodes for sign, f in figures if f.episodes.size]
+        runs = Spread.of_sum([Spread.of_mean(f.values) for _, f in figures])
+        least = Spread.of_sum([Spread.of_mean(e) for _, f in figures for e in f.episodes])
+        halves.append(float(np.fmax(runs.half_width, least.half_width)))
+    episodes = [sign * f.episodes[0] for sign, f in figures if f.values.size == 1]
     if star is not None:
         weights = np.asarray(sum(sign * f.star for sign, f in figures))
         if star.of_runs is not None and weights[star.of_runs[0]].any():
