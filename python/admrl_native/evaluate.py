@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
+import math
 import pathlib
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from . import command
@@ -14,6 +15,7 @@ from .command import integer
 from .settings import SettingError
 
 if TYPE_CHECKING:
+    from .evaluation.metrics import Estimate
     from .runs.evaluations import StoredEvaluation
 
 
@@ -65,8 +67,8 @@ def read_tasks(path: pathlib.Path) -> list[tuple[float, ...]]:
 
 
 def _table(evaluation: StoredEvaluation) -> str:
-    """A line for each n: mean and worst return and, with an oracle, gaps."""
-    from .evaluation.comparison import compare
+    """A line for each n: mean and worst return and, where known, gaps; then who gives A*."""
+    from .evaluation.comparison import ORACLE, compare
     from .runs.evaluations import best_oracle, run_returns
 
     psis = evaluation.psis
@@ -75,15 +77,48 @@ def _table(evaluation: StoredEvaluation) -> str:
     )
     gaps = found.methods["run"]
     lines = [f"{len(psis)} tasks; gap = best known return - return"]
-    lines.append(f"{'n':>6}  {'mean return':>11}  {'worst gap':>20}  {'mean gap':>20}  worst task")
+    lines.append(f"{'n':>6}  {'mean return':>20}  {'worst gap':>20}  {'mean gap':>20}  worst task")
     for n in found.real_samples:
         s = gaps.statistics[n]
-        worst = ", ".join(f"{x:.3g}" for x in psis[gaps.worst_tasks[n][0]])
-        cells = [f"{e.value:.0f} ({e.low:.0f} to {e.high:.0f})" for e in (s["max"], s["mean"])]
+        worst = "-"
+        if gaps.worst_tasks[n]:
+            worst = f"({', '.join(f'{x:.3g}' for x in psis[gaps.worst_tasks[n][0]])})"
+        cells = [_cell(e) for e in (gaps.mean_returns[n], s["max"], s["mean"])]
+        lines.append("  ".join([f"{n:>6}", *(f"{cell:>20}" for cell in cells), worst]))
+    lines.append(
+        "in brackets: 95 %, of the noise of the test episodes alone; another run of the method may "
+        "come out differently"
+    )
+    if evaluation.oracle is not None:
+        oracles = sum(best.learner == ORACLE for best in found.best)
         lines.append(
-            f"{n:>6}  {gaps.returns[n].mean():>11.0f}  {cells[0]:>20}  {cells[1]:>20}  ({worst})"
+            f"best known return: by the oracle ({evaluation.oracle.learner}) on {oracles} tasks, "
+            f"by this run itself on {len(psis) - oracles}, where its gap is 0 by definition"
+        )
+    for why, which in _reasons(gaps.unknown).items():
+        lines.append(
+            f"no gap is known at n = {', '.join(which)}: {why}, so that the best known return is "
+            "the run's own"
         )
     return "\n".join(lines)
+
+
+def _cell(estimate: Estimate) -> str:
+    """A figure with its interval, as far as they are known."""
+    if math.isnan(estimate.value):
+        return "-"
+    if math.isnan(estimate.low):
+        return f"{estimate.value:.0f}"
+    return f"{estimate.value:.0f} ({estimate.low:.0f} to {estimate.high:.0f})"
+
+
+def _reasons(unknown: Mapping[int, str]) -> dict[str, list[str]]:
+    """The n that each reason holds for."""
+    found: dict[str, list[str]] = {}
+    for n, why in unknown.items():
+        if why:
+            found.setdefault(why, []).append(str(n))
+    return found
 
 
 def _parser() -> command.Parser:

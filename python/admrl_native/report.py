@@ -39,7 +39,8 @@ def _main(argv: list[str]) -> int:
         add_films(family, runs[family["name"]], figures)
         pictures[family["name"]] = draw_figures(family, figures)
     text = json.dumps(report, indent=1, allow_nan=False, ensure_ascii=False)
-    (out / "report.json").write_text(text + "\n", encoding="utf-8")
+    # Of a file's name that is not UTF-8 this makes JSON's own escapes.
+    (out / "report.json").write_text(text + "\n", encoding="utf-8", errors="backslashreplace")
     write_page(report, pictures, figures, out / "index.html")
     print(f"page in {out / 'index.html'}, numbers in {out / 'report.json'}", flush=True)
     return 0

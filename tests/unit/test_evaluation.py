@@ -170,6 +170,12 @@ def test_what_an_evaluation_holds(whole: dict[str, Any]) -> None:
     assert np.shape(whole["oracle"]["fresh"]) == (4, 5)
     assert whole["oracle"]["samples"] == [800] * 4
     assert all(0 < error < 10 for error in whole["model_errors"])
+    # Two sets of 4 episodes of 20 steps for 4 tasks and two n, and 4000 steps to judge the model.
+    assert whole["samples"] == {
+        "adaptation": 4 * 80,
+        "evaluation": 2 * 4 * 20 * 4 * 2 + 4 * 4000,
+        "oracle": 3200,
+    }
 
 
 @pytest.mark.parametrize("n", [0, 80])
@@ -221,7 +227,9 @@ def test_more_can_be_asked_for_later(
     assert everything["real_samples"] == [0, 40, 80]
     del everything["returns"]["40"]
     everything["real_samples"] = [0, 80]
-    assert everything == whole
+    samples = everything.pop("samples")  # of three numbers n, not of two
+    assert samples["evaluation"] - whole["samples"]["evaluation"] == 2 * 4 * 20 * 4
+    assert everything == {key: value for key, value in whole.items() if key != "samples"}
 
 
 def test_an_oracle_is_learned_once(

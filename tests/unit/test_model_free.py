@@ -247,8 +247,8 @@ def test_commands(method: str, tmp_path: pathlib.Path, capsys: pytest.CaptureFix
     assert "one model of the robot" not in page
     report = json.loads((tmp_path / "report" / "report.json").read_text())
     (run,) = report["families"][0]["runs"]
-    assert [p["real_samples"] for p in run["iterations"]] == sorted(
-        p["real_samples"] for p in run["iterations"]
+    assert [p["samples"]["training"] for p in run["iterations"]] == sorted(
+        p["samples"]["training"] for p in run["iterations"]
     )
     assert len(run["iterations"]) == 3
     assert run["tasks"] == []

@@ -203,12 +203,30 @@ def test_a_lone_seed_is_said(other: Page) -> None:
 
 
 def test_equal_methods_show_no_difference(tmp_path: pathlib.Path) -> None:
-    runs = [make_run(tmp_path / m, "Hopper2D", m) for m in ("admrl", "mb-unif")]
+    runs = [
+        make_run(tmp_path / f"{method}-{seed}", "Hopper2D", method, seed)
+        for method in ("admrl", "mb-unif")
+        for seed in (0, 1)
+    ]
     for run in runs:
         make_evaluation(run, worst=50.0)
-    (family,) = collect(read_runs(runs), resamples=200)["families"]
-    verdicts = {d["verdict"] for d in family["grids"][0]["differences"]}
-    assert verdicts == {"no difference is seen"}
+    assert _verdicts(runs) == {"no difference is seen"}
+
+
+def _verdicts(runs: list[pathlib.Path]) -> set[str]:
+    (family,) = collect(read_runs(runs))["families"]
+    return {d["verdict"] for d in family["grids"][0]["differences"]}
+
+
+def test_no_verdict_from_one_run(tmp_path: pathlib.Path) -> None:
+    """However far apart they are."""
+    runs = [make_run(tmp_path / m, "Hopper2D", m) for m in ("admrl", "mb-unif")]
+    make_evaluation(runs[0], worst=50.0)
+    make_evaluation(runs[1], worst=500.0)
+    assert _verdicts(runs) == {"not decided: one run each"}
+    runs.append(make_run(tmp_path / "more", "Hopper2D", "mb-unif", 1))
+    make_evaluation(runs[2], worst=500.0)
+    assert _verdicts(runs) == {"not decided: one run of AdMRL"}
 
 
 def test_figures_are_drawn(ant: Page, other: Page) -> None:
@@ -233,7 +251,7 @@ def test_long_labels_stay_apart(tmp_path: pathlib.Path) -> None:
             run = make_run(tmp_path / f"{method}{n_tasks}", "Ant2D", method, n_tasks=n_tasks)
             make_evaluation(run, real_samples=(0,))
             runs.append(run)
-    content = collect(read_runs(runs), resamples=10)
+    content = collect(read_runs(runs))
     (family,) = content["families"]
     assert "AdMRL, n_tasks 12" in family["labels"]
     with styled():
@@ -315,7 +333,7 @@ def test_a_preset_stands_for_its_options() -> None:
 
 def _refused(*paths: pathlib.Path) -> str:
     with pytest.raises(SettingError) as caught:
-        collect(read_runs(paths), resamples=10)
+        collect(read_runs(paths))
     assert caught.value.name == "run"
     assert "\n" not in caught.value.problem
     return caught.value.problem
@@ -385,7 +403,7 @@ def test_numbers_that_not_all_have_are_left_out(tmp_path: pathlib.Path) -> None:
     runs = [make_run(tmp_path / m, "Hopper2D", m) for m in ("admrl", "mb-unif")]
     for run, samples in zip(runs, ((0,), (0, 2000)), strict=True):
         make_evaluation(run, real_samples=samples)
-    grid = collect(read_runs(runs), resamples=10)["families"][0]["grids"][0]
+    grid = collect(read_runs(runs))["families"][0]["grids"][0]
     assert (grid["real_samples"], grid["left_out"]) == ([0], [2000])
 
 

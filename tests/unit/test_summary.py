@@ -51,7 +51,12 @@ def test_the_summary_is_what_the_metrics_say(
     assert [t.zero_shot for t in summary.tasks] == [None, 300.0, 300.0]
     last_of_task = [r["real_return"] for r in stages if r["stage"] == 1]
     assert [t.slbo for t in summary.tasks] == last_of_task
-    assert summary.real_samples == sum(stages[-1]["real_samples"].values())
+    counts = stages[-1]["real_samples"]
+    assert summary.samples == {
+        "training": counts["train"],
+        "gradient": 0,
+        "evaluation": counts["validation"],
+    }
     assert summary.virtual_samples == 1000
 
 
@@ -84,7 +89,9 @@ def test_tables(fake: ModuleType, tiny: dict[str, Any], tmp_path: pathlib.Path) 
     assert head.split() == ["task", "psi", "random", "policy", "zero-shot", "after", "SLBO"]
     assert [row.split()[0] for row in rows] == ["1", "2", "3"]
     assert len({len(row) for row in (head, *rows)}) == 1
-    assert totals.startswith("48 real samples, 1,000 virtual samples, ")
+    assert totals.startswith(
+        "real: 24 training, 0 gradient and 24 evaluation samples; 1,000 virtual"
+    )
     print_table(summary, rich)
     assert "(-1.4, 1.32)" in rich.getvalue()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 
 import numpy as np
@@ -45,17 +46,27 @@ def mean_interval(figures: npt.ArrayLike) -> Interval:
     return Interval(float(values.mean()), t_quantile(values.size - 1) * error)
 
 
-def t_quantile(freedom: int, probability: float = 0.95) -> float:
+@functools.lru_cache(maxsize=1024)
+def t_quantile(freedom: float, probability: float = 0.95) -> float:
     """t with P(|T| < t) = probability for Student's T.
+
+    Between whole degrees of freedom log t is interpolated over 1/freedom: at most 3 % too large,
+    and never too small.
 
     Args:
         freedom: degrees of freedom, at least 1.
         probability: in (0, 1).
     """
+    below = math.floor(freedom)
+    if below != freedom:
+        ends = [math.log(t_quantile(n, probability)) for n in (below, below + 1)]
+        # The part of the way from 1/(below + 1) to 1/below.
+        part = below * (below + 1 - freedom) / freedom
+        return math.exp(ends[1] + part * (ends[0] - ends[1]))
     low, high = 0.0, math.pi / 2
     for _ in range(60):  # θ to the last bit but a few
         middle = (low + high) / 2
-        if _probability(middle, freedom) < probability:
+        if _probability(middle, below) < probability:
             low = middle
         else:
             high = middle

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -18,10 +18,10 @@ from ..algorithms.t_interval import t_quantile
 
 Array = npt.NDArray[np.float64]
 
-_NORMAL = 1.959964  # P(|Z| < this) = 0.95
-
-# Of gaps (…, M) over tasks, as selected on and as estimated afresh; gives (…).
+# How much each task counts (…, M), a sum of 1, given gaps (…, M) to choose by and to judge by.
 Statistic = Callable[[Array, Array], Array]
+
+_MOST_FREEDOM = 1000.0  # beyond it Student's t is the normal distribution's but for 0.1 %
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +29,7 @@ class Estimate:
     """A figure with its 95 % interval.
 
     Attributes:
-        value: the figure.
+        value: the figure; NaN: not known.
         low: lower end; NaN where nothing is known of the spread.
         high: upper end.
     """
@@ -38,67 +38,86 @@ class Estimate:
     low: float
     high: float
 
-    @classmethod
-    def of(cls, value: float, resampled: Array, num_runs: int) -> Estimate:
-        """With the percentile interval of bootstrap replicates, widened for few runs.
-
-        Percentiles of a bootstrap are too narrow where few runs are drawn anew: their variance is
-        (S − 1)/S of what it should be, and normal where Student's t would be right. Both are made
-        good by a factor (1 at S = ∞, 1.21 at 10, 2.69 at 3).
-
-        Args:
-            value: the figure.
-            resampled: replicates (R,).
-            num_runs: S, runs that were drawn anew; of two methods, the fewer. With one, the
-                interval is of the episodes alone, and as the percentiles have it.
-
-        Source: Hesterberg 2015, "What teachers should know about the bootstrap", which moves the
-            percentiles instead; with three runs there are none as far out.
-        """
-        low, high = np.percentile(resampled, [2.5, 97.5])
-        widen = 1.0
-        if num_runs > 1:
-            widen = math.sqrt(num_runs / (num_runs - 1)) * t_quantile(num_runs - 1) / _NORMAL
-        value = float(value)
-        return cls(value, value + widen * float(low - value), value + widen * float(high - value))
-
-    def clipped(self, low: float, high: float) -> Estimate:
-        """Of a figure that cannot lie outside [low, high]."""
-        return Estimate(self.value, max(self.low, low), min(self.high, high))
-
     def to_dict(self) -> dict[str, float]:
         return dataclasses.asdict(self)
 
 
-def worst(select: Array, fresh: Array) -> Array:
-    """max over tasks (G^max): the task that is the worst in `select`, as `fresh` has it."""
-    index = select.argmax(axis=-1)[..., None]
-    return np.take_along_axis(fresh, index, axis=-1)[..., 0]
+UNKNOWN = Estimate(math.nan, math.nan, math.nan)
+
+
+@dataclasses.dataclass(frozen=True)
+class Spread:
+    """The variance of an estimate, and how well it is known.
+
+    Attributes:
+        variance: estimated; NaN: not known.
+        freedom: degrees of freedom of the variance.
+    """
+
+    variance: float
+    freedom: float
+
+    @classmethod
+    def of_mean(cls, values: Array) -> Spread:
+        """Of the mean of independent values (R,); not known for fewer than two."""
+        if values.size < 2:
+            return cls(math.nan, math.nan)
+        return cls(float(values.var(ddof=1)) / values.size, values.size - 1.0)
+
+    @classmethod
+    def of_sum(cls, spreads: Iterable[Spread]) -> Spread:
+        """Of a sum of independent estimates.
+
+        Source: Welch 1947, Satterthwaite 1946.
+        """
+        parts = list(spreads)
+        variance = sum(s.variance for s in parts)
+        weights = sum(s.variance**2 / s.freedom for s in parts)
+        return cls(variance, variance**2 / weights if weights > 0 else math.inf)
+
+    @property
+    def quantile(self) -> float:
+        """t with P(|T| < t) = 0.95 for Student's T; NaN where nothing is known."""
+        if math.isnan(self.variance):
+            return math.nan
+        return t_quantile(min(max(self.freedom, 1.0), _MOST_FREEDOM))
+
+    @property
+    def half_width(self) -> float:
+        """Of the 95 % interval."""
+        return self.quantile * math.sqrt(self.variance)
+
+
+def worst(select: Array, _: Array) -> Array:
+    """The worst task in `select` (G^max)."""
+    weights = np.zeros_like(select)
+    np.put_along_axis(weights, select.argmax(axis=-1)[..., None], 1.0, -1)
+    return weights
 
 
 def cvar(fraction: float) -> Statistic:
-    """The mean over the worst `fraction` of the tasks (conditional value at risk).
+    """The worst `fraction` of the tasks in `select` (conditional value at risk).
 
     A task that the fraction cuts counts in part; fewer than one task is the worst one.
     """
 
-    def statistic(select: Array, fresh: Array) -> Array:
-        worst_first = np.take_along_axis(fresh, np.argsort(-select, axis=-1, kind="stable"), -1)
+    def statistic(select: Array, _: Array) -> Array:
         tasks = select.shape[-1]
-        return worst_first @ _share(tasks, 0.0, max(fraction * tasks, 1.0))
+        share = _share(tasks, 0.0, max(fraction * tasks, 1.0))
+        return _by_rank(np.argsort(-select, axis=-1, kind="stable"), share)
 
     return statistic
 
 
 def mean(_: Array, fresh: Array) -> Array:
-    """The mean over tasks."""
-    return np.asarray(fresh.mean(axis=-1))
+    """All tasks alike."""
+    return np.full_like(fresh, 1 / fresh.shape[-1])
 
 
 def interquartile_mean(_: Array, fresh: Array) -> Array:
-    """The mean over the middle half of the tasks; a task that a quartile cuts counts in part."""
+    """The middle half of the tasks in `fresh`; a task that a quartile cuts counts in part."""
     tasks = fresh.shape[-1]
-    return np.sort(fresh, axis=-1) @ _share(tasks, tasks / 4, 3 * tasks / 4)
+    return _by_rank(np.argsort(fresh, axis=-1), _share(tasks, tasks / 4, 3 * tasks / 4))
 
 
 STATISTICS: Mapping[str, Statistic] = {
@@ -108,6 +127,14 @@ STATISTICS: Mapping[str, Statistic] = {
     "mean": mean,
     "iqm": interquartile_mean,
 }
+CHOOSING = ("max", "cvar10", "cvar25")  # statistics that choose the worst tasks
+
+
+def _by_rank(order: npt.NDArray[np.intp], share: Array) -> Array:
+    """Weights (…, M) of tasks of which order (…, M) has the indices by rank."""
+    weights = np.empty(order.shape)
+    np.put_along_axis(weights, order, np.broadcast_to(share, order.shape), -1)
+    return weights
 
 
 def _share(tasks: int, begin: float, end: float) -> Array:
@@ -117,38 +144,38 @@ def _share(tasks: int, begin: float, end: float) -> Array:
     return np.asarray(inside / (end - begin))
 
 
-def resampled_means(values: Array, resamples: int, rng: np.random.Generator) -> Array:
-    """Means of bootstrap samples of the last axis (resamples, …) of values (…, E)."""
-    episodes = values.shape[-1]
-    counts = rng.multinomial(
-        episodes, np.full(episodes, 1 / episodes), size=(resamples, *values.shape[:-1])
-    )
-    return np.asarray((counts * values).sum(axis=-1) / episodes)
-
-
-def resampled_seeds(
-    num_seeds: int, resamples: int, rng: np.random.Generator
-) -> npt.NDArray[np.int64]:
-    """Which runs a bootstrap sample of a method's runs has (resamples, S)."""
-    return rng.integers(num_seeds, size=(resamples, num_seeds))
-
-
-def probability_of_improvement(x: Array, y: Array) -> float:
+def probability_of_improvement(x: Array, y: Array) -> Estimate:
     """P(X > Y) + P(X = Y)/2 of one run each of two methods, averaged over tasks.
+
+    The interval is Wilson's, of as many independent trials as have the variance of the estimate,
+    and not fewer than there are runs of either. Where every run of one beat every run of the other
+    it is the exact one of so many trials; where a method has one run, it is not known.
 
     Args:
         x: returns (S, M) of the runs of the first method on M tasks.
         y: returns (S', M) of those of the second.
 
-    Source: Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice".
+    Source: Agarwal et al. 2021, "Deep RL at the edge of the statistical precipice"; the variance
+        as DeLong et al. 1988 have it.
     """
     greater = x[:, None, :] > y[None, :, :]
     equal = x[:, None, :] == y[None, :, :]
-    return float((greater + 0.5 * equal).mean())
+    pairs = (greater + 0.5 * equal).mean(axis=-1)
+    p, fewest = float(pairs.mean()), min(pairs.shape)
+    if fewest < 2:  # it knows runs, not episodes: nothing is known of its spread
+        return Estimate(p, math.nan, math.nan)
+    if p in (0, 1):
+        end = 0.025 ** (1 / fewest)
+        return Estimate(p, end if p else 0.0, 1.0 if p else 1 - end)
+    spread = Spread.of_sum(map(Spread.of_mean, (pairs.mean(axis=1), pairs.mean(axis=0))))
+    trials = max(fewest, p * (1 - p) / spread.variance) if spread.variance > 0 else fewest
+    freedom = spread.freedom if spread.variance > 0 else fewest - 1.0
+    ratio = Spread(0.0, freedom).quantile ** 2 / trials
+    middle = (p + ratio / 2) / (1 + ratio)
+    half = math.sqrt(ratio * (p * (1 - p) + ratio / 4)) / (1 + ratio)
+    return Estimate(p, max(0.0, middle - half), min(1.0, middle + half))
 
 
 def standard_error(values: Array) -> float:
     """Of the mean of independent values (E,); NaN for fewer than two."""
-    if values.size < 2:
-        return math.nan
-    return float(values.std(ddof=1) / math.sqrt(values.size))
+    return math.sqrt(Spread.of_mean(values).variance)

@@ -6,9 +6,10 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from ..runs.accounts import ACCOUNTS
 from .markup import Markup, badge, element, figure, image, joined, paragraph, table
 from .numbers import Numbers
-from .opening import anchor
+from .opening import anchor, unknown_gaps
 from .style import Look, Picture, looks
 
 _Show = Callable[..., Markup]
@@ -46,6 +47,7 @@ def family_chapter(
             paragraph("These runs have not been evaluated: no gaps are known.", class_="warning")
         )
     for j, grid in enumerate(family["grids"]):
+        parts += [paragraph(why, class_="warning") for why in unknown_gaps(grid)]
         parts += _section(
             f"Where the gaps are: {grid['title']}", _GAPS, drawn(f"gaps/{grid['grid']}")
         )
@@ -77,6 +79,11 @@ _ADAPTATION = (
     "With n = 0 a policy is made from what was learned alone. Then real samples of the test task "
     "are collected: a model is corrected with them, a method without a model learns from them in "
     "its own way."
+)
+_ACCOUNTS = (
+    "Real samples of a run until its training ended. Training: what models, policies and value "
+    "functions learn from. Gradient: what task gradients are estimated from. Evaluation: episodes "
+    "and held-out samples that only measure; nothing learns from them."
 )
 _TASKS = (
     "AdMRL moves the task of training to where the gap grows; MB-Unif and MB-Gauss draw it at "
@@ -113,20 +120,17 @@ def _costs(family: Mapping[str, Any], style: Mapping[str, Look], show: _Show) ->
             badge(run["label"], style[run["label"]]),
             show("runs", i, "seed"),
             show("runs", i, "preset"),
+            *(show("runs", i, "samples", name) for name in ACCOUNTS),
             *(
                 show("runs", i, name)
-                for name in (
-                    "real_samples",
-                    "virtual_samples",
-                    "training_minutes",
-                    "evaluation_minutes",
-                )
+                for name in ("virtual_samples", "training_minutes", "evaluation_minutes")
             ),
         ]
         for i, run in enumerate(family["runs"])
     ]
-    head = ["method", "seed", "preset", "real samples of training", "virtual samples"]
-    return table([*head, "minutes of training", "minutes of evaluation"], rows)
+    head = ["method", "seed", "preset", *(f"{name} samples" for name in ACCOUNTS)]
+    head += ["virtual samples", "minutes of training", "minutes of evaluation"]
+    return joined([paragraph(_ACCOUNTS, class_="soft"), table(head, rows)])
 
 
 def _films(
@@ -144,7 +148,7 @@ def _films(
         caption = joined(
             [
                 badge(film["label"], style[film["label"]]),
-                f", {film['kind']} task: ψ = ",
+                f", {film['kind']} task by {film['by']}: ψ = ",
                 of("psi"),
                 ", gap ",
                 of("gap"),
@@ -224,7 +228,7 @@ def _best_known(family: Mapping[str, Any], show: _Show) -> list[str]:
             ]
         )
         details.append(_task_by_task(grid, j, show))
-        if grid["oracle"]["learner"] is None:
+        if grid["oracle"]["learner"] is None and grid["gaps_known"]:
             parts.append(
                 paragraph(
                     f"There is no oracle on the {grid['title']}: the best known return is the best "

@@ -11,8 +11,9 @@ import numpy as np
 import yaml
 
 from ..algorithms.methods import num_iterations
-from ..evaluation.comparison import Comparison, compare
+from ..evaluation.comparison import Comparison, MethodGaps, compare
 from ..families.declaration import Family
+from ..runs.accounts import accounts
 from ..runs.config import Config
 from ..runs.evaluations import (
     StoredEvaluation,
@@ -28,7 +29,7 @@ from ..runs.world import World
 from ..settings import SettingError
 from .labels import label, order, varied_options, varied_values
 
-FORMAT = 1
+FORMAT = 2
 
 _UNITS = {"velocity": " (m/s)", "height": " (m)"}
 
@@ -77,17 +78,16 @@ def read_runs(paths: Sequence[pathlib.Path]) -> dict[str, list[ReportedRun]]:
     return {name: _labelled(runs) for name, runs in by_family.items()}
 
 
-def collect(runs: Mapping[str, Sequence[ReportedRun]], *, resamples: int = 2000) -> dict[str, Any]:
+def collect(runs: Mapping[str, Sequence[ReportedRun]]) -> dict[str, Any]:
     """The content of report.json.
 
     Args:
         runs: by family, from `read_runs`.
-        resamples: bootstrap replicates behind each interval.
 
     Raises:
         SettingError: evaluations of one grid that cannot be compared.
     """
-    families = [_family(of_family, resamples) for of_family in runs.values()]
+    families = [_family(of_family) for of_family in runs.values()]
     report = {"what": "report", "format": FORMAT, "families": families}
     return dict(finite(report))
 
@@ -144,7 +144,7 @@ def _labelled(runs: Sequence[ReportedRun]) -> list[ReportedRun]:
 # Writing
 
 
-def _family(runs: Sequence[ReportedRun], resamples: int) -> dict[str, Any]:
+def _family(runs: Sequence[ReportedRun]) -> dict[str, Any]:
     family = runs[0].config.family
     varied = varied_options([r.config for r in runs])
     labels: dict[str, Mapping[str, Any]] = {}
@@ -161,7 +161,7 @@ def _family(runs: Sequence[ReportedRun], resamples: int) -> dict[str, Any]:
         "seeds": {name: sum(r.label == name for r in runs) for name in labels},
         "varied": {key: dict(values) for key, values in labels.items()},
         "runs": [_run(run) for run in runs],
-        "grids": [_grid(family, name, runs, resamples) for name in grids],
+        "grids": [_grid(family, name, runs) for name in grids],
     }
 
 
@@ -172,7 +172,7 @@ def _run(run: ReportedRun) -> dict[str, Any]:
         r["task"]: r.get("validation_loss") for r in records if r["event"] == "slbo-stage"
     }  # the last stage of a task counts
     counts = {
-        r["task"]: sum(r["real_samples"].values())
+        r["task"]: accounts(r["real_samples"])
         for r in records
         if "task" in r and "real_samples" in r
     }
@@ -184,7 +184,7 @@ def _run(run: ReportedRun) -> dict[str, Any]:
         "preset": config.preset,
         "model_based": config.model_based,
         "complete": bool(records) and records[-1]["event"] == "end",
-        "real_samples": summary.real_samples,
+        "samples": dict(summary.samples),
         "virtual_samples": summary.virtual_samples,
         "training_minutes": summary.wall_seconds / 60,
         "evaluation_minutes": sum(sum(e.seconds.values()) for e in run.evaluations.values()) / 60,
@@ -198,7 +198,7 @@ def _run(run: ReportedRun) -> dict[str, Any]:
                 "zero_shot": t.zero_shot,
                 "slbo": t.slbo,
                 "validation_loss": losses.get(t.task),
-                "real_samples": counts.get(t.task),
+                "samples": counts.get(t.task),
             }
             for t in (summary.tasks if config.model_based else ())
         ],
@@ -225,7 +225,7 @@ def _iterations(summary: Summary) -> list[dict[str, Any]]:
         last = records[-1]
         point: dict[str, Any] = {
             "part": (last["iteration"] + 1) / total,
-            "real_samples": sum(last["real_samples"].values()),
+            "samples": accounts(last["real_samples"]),
         }
         for name in ("real_return", "adapted_return"):
             known = [r[name] for r in records if r.get(name) is not None]
@@ -266,7 +266,7 @@ def _known(values: Iterable[float | None]) -> list[float]:
     return [float("nan") if v is None else v for v in values]
 
 
-def _grid(family: Family, name: str, runs: Sequence[ReportedRun], resamples: int) -> dict[str, Any]:
+def _grid(family: Family, name: str, runs: Sequence[ReportedRun]) -> dict[str, Any]:
     evaluated = [r for r in runs if name in r.evaluations]
     stored = [r.evaluations[name] for r in evaluated]
     first = stored[0]
@@ -288,7 +288,6 @@ def _grid(family: Family, name: str, runs: Sequence[ReportedRun], resamples: int
             first.psis,
             [run_returns(e, r.label) for r, e in zip(evaluated, stored, strict=True)],
             best_oracle(stored),
-            resamples=resamples,
         )
     except ValueError as error:
         folders = ", ".join(str(e.path) for e in stored)
@@ -296,22 +295,32 @@ def _grid(family: Family, name: str, runs: Sequence[ReportedRun], resamples: int
     low, high = np.array(family.task_low), np.array(family.task_high)
     numbers = comparison.to_dict()
     for difference in numbers["differences"]:
-        difference["verdict"] = _verdict(difference)
+        difference["verdict"] = _verdict(difference, comparison.methods)
     return {
         **numbers,
-        "title": _TITLES.get(name, f"tasks of {name}"),
+        "title": _TITLES.get(name, f"tasks of {_utf8(name)}"),
         "inside": bool(((first.psis >= low) & (first.psis <= high)).all()),
         "tasks": len(first.psis),
         "episodes": first.episodes,
         "seeds": {label: len(m.seeds) for label, m in comparison.methods.items()},
+        "gaps_known": not all(w for m in comparison.methods.values() for w in m.unknown.values()),
         "one_seed": any(len(m.seeds) == 1 for m in comparison.methods.values()),
         "left_out": sorted({n for e in stored for n in e.returns} - set(comparison.real_samples)),
         "oracle": _oracle(comparison, stored),
     }
 
 
-def _verdict(difference: Mapping[str, Any]) -> str:
-    """Which worst case is smaller, as far as the interval says."""
+def _utf8(name: str) -> str:
+    """A file's name in letters that a figure can draw."""
+    return name.encode("utf-8", "backslashreplace").decode()
+
+
+def _verdict(difference: Mapping[str, Any], methods: Mapping[str, MethodGaps]) -> str:
+    """Which worst case is smaller, as far as several runs of both say."""
+    pair = [difference[which] for which in ("first", "second")]
+    lone = [label for label in pair if len(methods[label].seeds) == 1]
+    if lone:
+        return "not decided: one run " + ("each" if len(lone) == 2 else f"of {lone[0]}")
     gap = difference["statistics"]["max"]
     if gap["low"] <= 0 <= gap["high"]:
         return "no difference is seen"

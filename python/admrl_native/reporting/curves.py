@@ -17,27 +17,34 @@ _SPREAD = 0.012  # of the axis, between the error bars of two methods
 
 
 def adaptation_figure(family: Mapping[str, Any], grid: Mapping[str, Any]) -> Figure:
-    """Mean return and worst-case gap against n, with their intervals."""
-    figure = new_figure(7.4, 3.3)
-    returns, gaps = figure.subplots(1, 2)
+    """Mean return and, where it is known, worst-case gap against n, with their intervals."""
+    known = grid["gaps_known"]
+    figure = new_figure(7.4 if known else 4.6, 3.3)
+    panels = figure.subplots(1, 1 + known, squeeze=False)[0]
+    returns = panels[0]
     _draw(
         returns, family, grid, {m: v["mean_returns"] for m, v in grid["methods"].items()}, band=True
     )
-    returns.axhline(grid["oracle"]["mean"], color=GREY, linestyle="--", label="best known")
     returns.set_ylabel("mean return over the tasks")
-    worst = {
-        m: {n: s["max"] for n, s in v["statistics"].items()} for m, v in grid["methods"].items()
-    }
-    _draw(gaps, family, grid, worst, band=False)
-    gaps.set_ylabel("gap of the worst task")
-    gaps.set_ylim(min(0.0, gaps.get_ylim()[0]), 1.06 * gaps.get_ylim()[1])
-    for axes in (returns, gaps):
+    if known:
+        returns.axhline(grid["oracle"]["mean"], color=GREY, linestyle="--", label="best known")
+        _draw_worst(panels[1], family, grid)
+    for axes in panels:
         axes.set_xlabel("real samples of the test task, n")
     handles, names = returns.get_legend_handles_labels()
     figure.legend(
         handles, names, loc="outside upper left", ncols=legend_columns(names), columnspacing=1.4
     )
     return figure
+
+
+def _draw_worst(gaps: Axes, family: Mapping[str, Any], grid: Mapping[str, Any]) -> None:
+    worst = {
+        m: {n: s["max"] for n, s in v["statistics"].items()} for m, v in grid["methods"].items()
+    }
+    _draw(gaps, family, grid, worst, band=False)
+    gaps.set_ylabel("gap of the worst task")
+    gaps.set_ylim(min(0.0, gaps.get_ylim()[0]), 1.06 * gaps.get_ylim()[1])
 
 
 def model_error_figure(family: Mapping[str, Any]) -> Figure:

@@ -38,15 +38,12 @@ def draw_figures(family: Mapping[str, Any], folder: pathlib.Path) -> list[Pictur
     with styled():
         for grid in family["grids"]:
             name, title = grid["grid"], grid["title"]
-            for part, figure in gap_figures(family, grid):
+            for part, figure in gap_figures(family, grid) if grid["gaps_known"] else ():
                 keep(figure, f"gaps/{name}", f"{name}-gaps{part}", f"Gap over the {title}",
                      _gap_caption(family, grid))  # fmt: skip
             keep(
                 adaptation_figure(family, grid), f"adaptation/{name}", f"{name}-adaptation",
-                f"Return and worst case, {title}",
-                "Left: mean return of the adapted policies; the dashed line is the best known. "
-                "Right: the gap of the worst task; 0 would be a policy as good as the best known. "
-                "Bands and bars are 95 % intervals.",
+                f"Return and worst case, {title}", _adaptation_caption(grid),
             )  # fmt: skip
         if has_model_errors(family):
             keep(
@@ -78,6 +75,18 @@ def draw_figures(family: Mapping[str, Any], folder: pathlib.Path) -> list[Pictur
                 "standard errors from 0. Hollow: some are not.",
             )  # fmt: skip
     return found
+
+
+def _adaptation_caption(grid: Mapping[str, Any]) -> str:
+    returns, gaps = "mean return of the adapted policies", ""
+    if grid["gaps_known"]:
+        returns = f"Left: {returns}; the dashed line is the best known."
+        gaps = "Right: the gap of the worst task; 0 would be a policy as good as the best known. "
+    else:
+        returns = f"{returns.capitalize()}."
+    lone = [label for label, number in grid["seeds"].items() if number == 1]
+    alone = f"; of {', '.join(lone)} they show the noise of the episodes alone" if lone else ""
+    return f"{returns} {gaps}Bands and bars are 95 % intervals{alone}."
 
 
 def _gap_caption(family: Mapping[str, Any], grid: Mapping[str, Any]) -> str:

@@ -61,14 +61,20 @@ def _chosen(grid: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     samples = grid["real_samples"][0]
     for label, method in grid["methods"].items():
         gaps = method["gaps"][str(samples)][0]
-        for kind, task in (
-            ("best", int(np.argmin(gaps))),
-            ("worst", int(method["worst_tasks"][str(samples)][0])),
-        ):
+        by, places = "gap", method["worst_tasks"][str(samples)]
+        if places:
+            best, worst = int(np.argmin(gaps)), int(places[0])
+        else:  # the gaps are not known
+            returns = method["returns"][str(samples)][0]
+            by, best, worst = "return", int(np.argmax(returns)), int(np.argmin(returns))
+        for kind, task in {"best": best, "worst": worst}.items():
+            if kind == "worst" and worst == best:
+                continue  # the same film
             yield {
                 "label": label,
                 "seed": method["seeds"][0],
                 "kind": kind,
+                "by": by,
                 "grid": grid["grid"],
                 "task": task,
                 "psi": grid["psis"][task],

@@ -44,8 +44,8 @@ def gap_figures(family: Mapping[str, Any], grid: Mapping[str, Any]) -> list[tupl
 
 
 def mean_gaps(grid: Mapping[str, Any], method: str, n: str) -> Array:
-    """(M,) mean over the seeds."""
-    return np.asarray(np.mean(grid["methods"][method]["gaps"][n], axis=0))
+    """(M,) mean over the seeds; NaN where they are not known."""
+    return np.asarray(np.mean(np.array(grid["methods"][method]["gaps"][n], dtype=float), axis=0))
 
 
 def _panels(
@@ -103,7 +103,7 @@ def _largest(grid: Mapping[str, Any]) -> float:
         for method in grid["methods"]
         for n in grid["real_samples"]
     ]
-    return max(float(max(gaps)), 1e-9)
+    return max(float(np.nanmax(gaps)), 1e-9)
 
 
 def _draw_tasks(
@@ -167,7 +167,7 @@ def _draw_cell(
     from matplotlib.patches import Rectangle
 
     inset = 0.92 if worst else 1.0
-    colour = scale.to_rgba(gap)
+    colour = (1.0, 1.0, 1.0, 1.0) if math.isnan(gap) else scale.to_rgba(gap)
     axes.add_patch(
         Rectangle(
             (psi[0] - half[0] * inset, psi[1] - half[1] * inset),
@@ -180,9 +180,10 @@ def _draw_cell(
         )
     )
     dark = float(np.dot(colour[:3], (0.299, 0.587, 0.114))) < 0.55
+    shown = "–" if math.isnan(gap) else text(round(gap))
     if size >= 4:
         axes.text(
-            psi[0], psi[1], text(round(gap)), ha="center", va="center", fontsize=size, zorder=4,
+            psi[0], psi[1], shown, ha="center", va="center", fontsize=size, zorder=4,
             color="white" if dark else "black", fontweight="bold" if worst else "normal",
         )  # fmt: skip
 
@@ -209,7 +210,8 @@ def _strips(family: Mapping[str, Any], grid: Mapping[str, Any], samples: Sequenc
         ranks = np.argsort(mean_gaps(grid, methods[0], n))
         x = np.arange(1, len(ranks) + 1)
         lowest, highest = (
-            f([mean_gaps(grid, m, n)[ranks] for m in methods], axis=0) for f in (np.min, np.max)
+            f([mean_gaps(grid, m, n)[ranks] for m in methods], axis=0)
+            for f in (np.fmin.reduce, np.fmax.reduce)
         )
         here.vlines(x, np.minimum(lowest, 0), highest, color="#DDDDDD", linewidth=1, zorder=1)
         for method in methods:

@@ -40,8 +40,8 @@ def head(report: Mapping[str, Any], numbers: Numbers) -> Markup:
             "best.",
             class_="lead",
         ),
-        paragraph("Runs: ", counts, ". Intervals in brackets are 95 % bootstrap intervals.",
-                  class_="soft"),
+        paragraph("Runs: ", counts, ". Brackets hold 95 % intervals: over runs, or, where a method "
+                  "has one run, over its test episodes.", class_="soft"),
     ]  # fmt: skip
     if evaluated:
         cards = [
@@ -62,7 +62,8 @@ def head(report: Mapping[str, Any], numbers: Numbers) -> Markup:
             paragraph(
                 element("b", "One seed only. "),
                 "Where a method has a single run, its interval shows the noise of the test "
-                "episodes alone: another run of the same method may come out differently.",
+                "episodes alone: another run of the same method may come out differently. Who "
+                "is better is not decided by one run.",
                 class_="warning",
             )
         )
@@ -118,9 +119,24 @@ def _card(
         element("h3", f"{family['name']}, {grid['title']}"),
         paragraph("Gap of the worst task after n real samples of it", class_="soft"),
         table(["", *heads], rows),
+        *(paragraph(why, class_="soft") for why in unknown_gaps(grid)),
         *([paragraph("At ", heads[0], ":", class_="soft"), *sentences] if sentences else []),
         class_="card",
     )
+
+
+def unknown_gaps(grid: Mapping[str, Any]) -> list[str]:
+    """Whose gaps are not known, and why: a sentence for each reason."""
+    whose: dict[str, list[str]] = {}
+    for label, method in grid["methods"].items():
+        for n, why in method["unknown"].items():
+            if why:
+                whose.setdefault(why, []).append(f"{label} at n = {n}")
+    return [
+        f"The gaps of {', '.join(which)} on the {grid['title']} are not known: {why}, so that "
+        "the best return known is its own."
+        for why, which in whose.items()
+    ]
 
 
 def _sentence(

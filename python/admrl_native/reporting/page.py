@@ -52,4 +52,5 @@ def write_page(
             Markup("\n</body></html>\n"),
         ]
     )
-    path.write_text(document, encoding="utf-8")
+    # A name of a file that is not UTF-8 cannot be written as it is.
+    path.write_text(document, encoding="utf-8", errors="backslashreplace")

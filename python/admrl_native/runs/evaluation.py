@@ -8,7 +8,15 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from .evaluation_jobs import FurtherJob, Job, ModelErrorJob, OracleJob, ZeroShotJob, save_state
+from .evaluation_jobs import (
+    ERROR_SAMPLES,
+    FurtherJob,
+    Job,
+    ModelErrorJob,
+    OracleJob,
+    ZeroShotJob,
+    save_state,
+)
 from .evaluation_plan import EvaluationFolder, EvaluationPlan
 from .evaluations import FORMAT
 from .executor import Executor
@@ -225,12 +233,25 @@ class _Evaluation:
             "model_errors": None
             if plan.oracle is None or not self._has_model
             else [self._errors[task, learner]["error"] for task in self._tasks],
+            "samples": self._samples(complete, oracles),
             "seconds": {
                 "zero-shot": _seconds(x for x in lines if x.get("real_samples") == 0),
                 "further": _seconds(x for x in lines if x.get("real_samples", 0) > 0),
             },
         }
         return json.dumps(finite(values), allow_nan=False).encode() + b"\n"
+
+    def _samples(self, complete: Sequence[int], oracles: Sequence[OracleResult]) -> dict[str, int]:
+        """Real samples of all tasks: learned from, spent on measuring, and of the oracles."""
+        tasks, horizon = len(self._tasks), self._plan.config.training.physics.horizon
+        learner = "" if self._plan.oracle is None else self._plan.oracle.key()
+        judged = sum((task, learner) in self._errors for task in self._tasks)
+        return {
+            "adaptation": tasks * max(complete),
+            "evaluation": 2 * self._plan.episodes * horizon * tasks * len(complete)
+            + ERROR_SAMPLES * judged,
+            "oracle": sum(o.samples for o in oracles),
+        }
 
     def _do(
         self,

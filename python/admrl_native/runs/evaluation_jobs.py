@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from ..algorithms.learner import Learner
     from ..evaluation.adapting import Adapted
 
-_ERROR_SAMPLES = 4000  # real samples of an oracle on which the model is judged
+ERROR_SAMPLES = 4000  # real samples of an oracle on which the model is judged
 
 
 @dataclasses.dataclass(frozen=True)
@@ -164,7 +164,7 @@ def _model_errors(
         policy.load_state_dict(oracle.policy)
         psi = _tensor(plan.psis[task])
         errors.append(
-            model_error(workshop, learner.model, policy.to(workshop.device), psi, _ERROR_SAMPLES)
+            model_error(workshop, learner.model, policy.to(workshop.device), psi, ERROR_SAMPLES)
         )
     return errors
 

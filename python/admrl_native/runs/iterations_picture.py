@@ -5,6 +5,7 @@ from __future__ import annotations
 import pathlib
 from typing import TYPE_CHECKING, Any
 
+from .accounts import accounts
 from .picture import BLUE, GREY, ORANGE, legend, picture, task_names
 from .summary import Summary
 
@@ -55,20 +56,20 @@ def _draw_tasks(figure: Any, axes: Axes, summary: Summary) -> None:
 
 
 def _draw_returns(axes: Axes, summary: Summary) -> None:
-    """Mean returns of the samples of every iteration; x: real samples so far."""
+    """Mean returns of the samples of every iteration; x: training samples so far."""
     axes.set_title("Return")
     for name, colour, label in (
         ("real_return", GREY, "of the samples of an iteration"),
         ("adapted_return", ORANGE, "of those taken after adaptation"),
     ):
         pairs = [
-            (sum(r["real_samples"].values()) / 1e6, r[name])
+            (accounts(r["real_samples"])["training"] / 1e6, r[name])
             for r in summary.iterations
             if r.get(name) is not None
         ]
         if pairs:
             axes.plot(*zip(*pairs, strict=True), color=colour, linewidth=1.4, label=label)
-    axes.set_xlabel("million real samples")
+    axes.set_xlabel("million training samples")
     axes.set_ylabel("mean return of an episode")
     if summary.iterations:
         legend(axes, 2)

@@ -82,7 +82,7 @@ def picture(summary: Summary, inches: tuple[float, float], path: pathlib.Path) -
         c = summary.config
         figure.suptitle(
             f"{METHODS[c.method].title} on {c.family.name}   "
-            f"({c.preset} preset, seed {c.seed}, {summary.real_samples:,} real samples)",
+            f"({c.preset} preset, seed {c.seed}, {summary.samples['training']:,} training samples)",
             fontsize=14,
             fontweight="bold",
         )

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from . import remarks
+from . import accounts, remarks
 from .config import Config
 from .folder import RunFolder, open_folder
 from .metrics import read_metrics
@@ -46,7 +46,7 @@ class Summary:
         config: the run's configuration.
         records: the lines of metrics.jsonl.
         tasks: the visited tasks in order.
-        real_samples: of the whole run.
+        samples: real ones of the whole run, by `ACCOUNTS`.
         virtual_samples: of the whole run.
         wall_seconds: of all its processes together.
     """
@@ -54,7 +54,7 @@ class Summary:
     config: Config
     records: Sequence[Mapping[str, Any]]
     tasks: Sequence[TaskSummary]
-    real_samples: int
+    samples: Mapping[str, int]
     virtual_samples: int
     wall_seconds: float
 
@@ -112,7 +112,8 @@ def print_table(summary: Summary, stream: TextIO) -> None:
     config = summary.config
     title = f"Mean return by {what}: {config.title}"
     totals = (
-        f"{summary.real_samples:,} real samples, {summary.virtual_samples:,} virtual samples, "
+        f"real: {accounts.in_words(summary.samples)}; "
+        f"{summary.virtual_samples:,} virtual samples, "
         f"{in_words(summary.wall_seconds)}"
     )
     totals = "\n".join([totals, *remarks.of_run(summary.records, config.return_offset)])
@@ -159,13 +160,13 @@ def _iteration_rows(summary: Summary) -> _Table:
     rows = [
         (
             str(r["iteration"] + 1),
-            f"{sum(r['real_samples'].values()):,}",
+            f"{accounts.accounts(r['real_samples'])['training']:,}",
             number(r["real_return"]),
             number(r["adapted_return"]),
         )
         for r in chosen
     ]
-    return ("iteration", "real samples", "return", "after adaptation"), rows
+    return ("iteration", "training samples", "return", "after adaptation"), rows
 
 
 def _summarise(folder: RunFolder, config: Config) -> Summary:
@@ -202,7 +203,7 @@ def _summarise(folder: RunFolder, config: Config) -> Summary:
         config=config,
         records=records,
         tasks=found,
-        real_samples=sum(_latest(records, "real_samples", {}).values()),
+        samples=accounts.accounts(_latest(records, "real_samples", {})),
         virtual_samples=_latest(records, "virtual_samples", 0),
         wall_seconds=float(records[-1]["wall_seconds"]) if records else 0.0,
     )

@@ -9,6 +9,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from .accounts import ACCOUNTS, accounts
 from .metrics import count_lines
 
 
@@ -16,7 +17,8 @@ class TasksTable:
     """Joins what is known of a task, its gradient and its returns, into one row.
 
     Args:
-        path: the file; made, with its header, if it is not there or empty.
+        path: the file; made, with its header, if it is not there or empty. One that is there
+            keeps its columns.
         task_dim: K.
         pending: a gradient whose task an earlier process had not closed yet.
 
@@ -33,6 +35,9 @@ class TasksTable:
         self._pending = dict(pending or {})
         if self.lines == 0:
             self._write(self._columns)
+        else:  # of an earlier version, perhaps
+            with path.open(newline="") as file:
+                self._columns = next(csv.reader(file))
 
     @property
     def pending(self) -> dict[str, Any]:
@@ -60,6 +65,7 @@ class TasksTable:
             **_spread("psi", values["psi"]),
             **_spread("u", values["u"]),
             "real_samples": sum(values["real_samples"].values()),
+            **{f"{k}_samples": v for k, v in accounts(values["real_samples"]).items()},
             "virtual_samples": values["virtual_samples"],
         }
         for name in _RETURNS:
@@ -101,6 +107,7 @@ def _columns(task_dim: int) -> list[str]:
         *(f"{name}_{k}" for name in ("psi", "u") for k in range(1, task_dim + 1)),
         *(f"return_{name}" for name in _RETURNS),
         "real_samples",
+        *(f"{name}_samples" for name in ACCOUNTS),
         "virtual_samples",
         *(
             f"{name}_{k}"
