@@ -108,7 +108,7 @@ class Simulation:
         self,
         *,
         spec: FamilySpec,
-        model_path: str,
+        model_path: str | bytes,
         num_envs: int,
         num_threads: int,
         frame_skip: int,
@@ -162,7 +162,7 @@ _Int64 = NDArray[np.int64]
 _Layers = Sequence[tuple[_Float32, _Float32]]
 
 def build_info() -> dict[str, Any]: ...
-def model_content(path: str) -> dict[str, bytes]: ...
+def model_content(path: str | bytes) -> dict[str, bytes]: ...
 def mlp_forward(layers: _Layers, activation: str, x: _Float32) -> _Float32: ...
 def mlp_forward_rows(
     pool: ThreadPool, layers: _Layers, mean: _Float32, std: _Float32, x: _Float32

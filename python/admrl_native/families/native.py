@@ -52,7 +52,7 @@ def native_simulation(
     """
     return _core.Simulation(
         spec=native_spec(family),
-        model_path=os.fspath(family.model_path()),
+        model_path=os.fsencode(family.model_path()),
         num_envs=num_envs,
         num_threads=num_threads,
         frame_skip=physics.frame_skip,
@@ -81,4 +81,4 @@ def model_content(path: pathlib.Path) -> dict[str, bytes]:
     Raises:
         ValueError: the model does not load.
     """
-    return _core.model_content(os.fspath(path))
+    return _core.model_content(os.fsencode(path))
