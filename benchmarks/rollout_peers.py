@@ -95,8 +95,8 @@ class Ours:
 
     def __init__(self, case: Case) -> None:
         self.case = case
-        physics = PhysicsSettings(halve_margins=False)
-        self.environment = RealEnvironment(case.family(), physics, case.num_envs, case.threads)
+        family = dataclasses.replace(case.family(), halve_margins=False)
+        self.environment = RealEnvironment(family, PhysicsSettings(), case.num_envs, case.threads)
         self.simulation = self.environment.simulation
         self.policy = make_policy(case)
         self._arrays = PolicyArrays.of(self.policy)

@@ -7,11 +7,14 @@ import pathlib
 import time
 from collections.abc import Callable
 
+from admrl_native.settings import SettingError
+
 
 def make_squares(folder: pathlib.Path) -> Callable[[str, Callable[..., None]], int]:
     """What does a job such as "7": the square of a number, reporting each of so many steps.
 
-    A word behind the number says what happens after the steps: "raise"; "die", the process ends;
+    A word behind the number says what happens after the steps: "raise"; "refuse", with an error of
+    a setting; "die", the process ends;
     "die-once", the first time; "wait", until there is a file "go" in the folder. Every attempt at a
     job is a line of the file "attempts".
     """
@@ -24,6 +27,8 @@ def make_squares(folder: pathlib.Path) -> Callable[[str, Callable[..., None]], i
             after_step(job, step)
         if "raise" in words:
             raise ArithmeticError(f"{number} is a bad number")
+        if "refuse" in words:
+            raise SettingError("number", f"expected another, got {number}")
         once = folder / f"{number}-died"
         if "die" in words or ("die-once" in words and not once.exists()):
             once.touch()

@@ -8,7 +8,11 @@ from typing import Any
 import torch
 
 from admrl_native.algorithms.admrl import MetaTrainer
-from admrl_native.algorithms.settings import ScheduleSettings, TrainingSettings
+from admrl_native.algorithms.settings import (
+    ScheduleSettings,
+    TaskSelectionSettings,
+    TrainingSettings,
+)
 from admrl_native.families.catalogue import make_family
 from admrl_native.families.physics import PhysicsSettings
 from admrl_native.networks.settings import NetworkSettings
@@ -36,6 +40,7 @@ SETTINGS = TrainingSettings(
     networks=NetworkSettings(dynamics_hidden=(16, 16), policy_hidden=(8,), value_hidden=(8,)),
     value_fit=ValueFitSettings(normalise_targets=True, epochs=1),
     task_gradient=TaskGradientSettings(virtual_samples=120, real_samples=80, max_iterations=10),
+    task_selection=TaskSelectionSettings(untrusted_gradient="follow"),  # so few say next to nothing
 )
 
 # As small, by option name: for runs from a command line.
@@ -56,6 +61,7 @@ OPTIONS: dict[str, Any] = {
     "dynamics_hidden": (16, 16),
     "gradient_virtual_samples": 120,
     "gradient_real_samples": 80,
+    "untrusted_gradient": "follow",
     "evaluation_episodes": 3,
 }
 

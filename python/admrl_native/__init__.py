@@ -15,9 +15,10 @@ from ._mujoco import find_library
 find_library()  # refuses a missing or unsuitable MuJoCo now, not in the middle of something
 
 if TYPE_CHECKING:
-    from ._core import SimulationError, SolverError, build_info
+    from ._core import NotFiniteError, SimulationError, SolverError, build_info
     from .algorithms.gradient_check import GradientCheck
     from .api import Run, check_task_gradient, resume, train
+    from .errors import NumericalError
     from .evaluating import evaluate_run
     from .families.catalogue import FAMILIES, make_family
     from .families.declaration import Family
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _PUBLIC = {
     "FAMILIES": (".families.catalogue", "FAMILIES"),
     "Family": (".families.declaration", "Family"),
+    "NotFiniteError": ("._native", "_core.NotFiniteError"),
+    "NumericalError": (".errors", "NumericalError"),
     "GradientCheck": (".algorithms.gradient_check", "GradientCheck"),
     "LanczosResult": (".krylov", "LanczosResult"),
     "Run": (".api", "Run"),
@@ -50,6 +53,8 @@ __all__ = [
     "Family",
     "GradientCheck",
     "LanczosResult",
+    "NotFiniteError",
+    "NumericalError",
     "Run",
     "SimulationError",
     "SolveResult",

@@ -17,6 +17,7 @@ class SimulationError(RuntimeError):
     env_ids: list[int]
 
 class SolverError(RuntimeError): ...
+class NotFiniteError(ValueError): ...
 
 # Threads (bindings/thread_pool.cpp)
 
@@ -113,6 +114,7 @@ class Simulation:
         frame_skip: int,
         horizon: int,
         halve_margins: bool,
+        reset_within_limits: bool,
         position_noise: float,
         velocity_noise: float,
     ) -> None: ...
@@ -160,6 +162,7 @@ _Int64 = NDArray[np.int64]
 _Layers = Sequence[tuple[_Float32, _Float32]]
 
 def build_info() -> dict[str, Any]: ...
+def model_content(path: str) -> dict[str, bytes]: ...
 def mlp_forward(layers: _Layers, activation: str, x: _Float32) -> _Float32: ...
 def mlp_forward_rows(
     pool: ThreadPool, layers: _Layers, mean: _Float32, std: _Float32, x: _Float32

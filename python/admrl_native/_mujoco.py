@@ -24,9 +24,10 @@ Version = tuple[int, int, int]
 
 @functools.cache
 def load_mujoco() -> str:
-    """Loads libmujoco with its names visible to the native core; later calls do nothing.
+    """Loads libmujoco and its bundled plugins, its names visible to the core; once.
 
-    The `mujoco` Python package is not imported. If it has been, or is later, both use one library.
+    The `mujoco` Python package is not imported. If it has been, or is later, both use one library
+    and the same plugins, so that a model means the same in either order.
 
     Returns:
         MuJoCo's version, such as "4.0.1".
@@ -50,7 +51,19 @@ def load_mujoco() -> str:
             f"MuJoCo: expected {_text(named)} from {path}, but mj_version() in this process says "
             f"{number}: another libmujoco is loaded (LD_PRELOAD?)"
         )
+    for plugin in bundled_plugins(path):
+        try:
+            # A library registers its plugins when it is first loaded, whoever does that.
+            ctypes.CDLL(os.fspath(plugin))
+        except OSError as error:
+            raise ImportError(f"MuJoCo: cannot load {plugin}: {error}; {_REPAIR}") from error
     return _text(loaded)
+
+
+def bundled_plugins(library: pathlib.Path) -> list[pathlib.Path]:
+    """The plugin libraries that `import mujoco` loads: those in the folder `plugin` beside it."""
+    found = sorted((library.parent / "plugin").rglob("*"))
+    return [file for file in found if file.suffix in (".so", ".dylib")]
 
 
 def find_library() -> tuple[pathlib.Path, Version]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .algorithms.settings import GradientCheckSettings
+from .errors import NumericalError
 from .families.declaration import Family
 from .runs import checkpoint as checkpoints
 from .runs import folder as folders
@@ -93,7 +94,7 @@ def train(
     resolve_device(config.device)
     check_simulation(config)
     path = folders.default_path(config) if out is None else pathlib.Path(out)
-    folder = folders.create(path, config)
+    folder, config = folders.open_folder(folders.create(path, config).path)
     carry_on(folder, config, make_progress(config) if progress else Silent())
     write_summary(folder.path)
     return Run(folder.path, config)
@@ -118,6 +119,7 @@ def resume(
         for wall times.
     """
     folder, config = open_to_resume(pathlib.Path(path), threads=threads, device=device)
+    folders.check_source(folder)
     if not is_complete(folder):
         carry_on(folder, config, make_progress(config) if progress else Silent())
         write_summary(folder.path)
@@ -137,16 +139,16 @@ def open_to_resume(
 
 
 def check_simulation(config: Config) -> None:
-    """Builds the real environment once, so that what it refuses is known before any work.
+    """Begins some episodes, so that what cannot be simulated is known before any work.
 
     Raises:
-        SettingError: the model does not exist, does not load or does not fit the family, or MuJoCo
-            or the native core cannot be used.
+        SettingError: the model does not exist, does not load or does not fit the family, blows up
+            or leaves the healthy ranges at once, or MuJoCo or the native core cannot be used.
     """
     try:
-        from .families.native import native_simulation
+        from .families.start import check_start
 
-        native_simulation(config.family, config.training.physics, 1, 1)
+        check_start(config.family, config.training.physics)
     except (ImportError, OSError, ValueError) as error:
         raise SettingError("", f"expected a simulation that starts: {error}") from error
 
@@ -159,8 +161,26 @@ def carry_on(folder: folders.RunFolder, config: Config, progress: Progress) -> N
         if recorder.resumed_from is not None:
             trainer.load(recorder.resumed_from.state, recorder.stored_data())
         trainer.train()
+    except numerical_failures() as error:
+        raise NumericalError(
+            f"training in {folder.path} cannot go on: {error}; {_WHERE_TO_LOOK}"
+        ) from error
     finally:
         recorder.close()
+
+
+def numerical_failures() -> tuple[type[Exception], ...]:
+    """What the native core raises where numbers leave nothing to go on with."""
+    from .krylov import NotFiniteError, SolverError
+    from .sampling.real import SimulationError
+
+    return SolverError, SimulationError, NotFiniteError
+
+
+_WHERE_TO_LOOK = (
+    "what was stored stays; every number is derived from the seed, so that --resume would come to "
+    "the same: see step sizes, learning rates and the scale of the rewards"
+)
 
 
 def make_trainer(config: Config, observer: Any) -> Learner:
@@ -336,7 +356,8 @@ def learner_at(
     config: Config, folder: folders.RunFolder, checkpoint: checkpoints.Checkpoint
 ) -> Learner:
     """The learner as it was at a checkpoint; nothing in the folder is changed."""
-    data = DataShards(folder.data, dict(checkpoint.recorder["data_shards"]))
+    position = checkpoint.recorder
+    data = DataShards(folder.data, dict(position["data_shards"]), dict(position["data_digests"]))
     trainer = make_trainer(config, _Nobody())
     trainer.load(checkpoint.state, data.load())
     return trainer

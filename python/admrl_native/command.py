@@ -11,18 +11,19 @@ import types
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from .errors import NumericalError
 from .settings import SettingError
 
 if TYPE_CHECKING:
     from .evaluation.settings import OracleSettings
     from .runs.options import Option
 
-_INTERRUPTED, _TERMINATED, _USAGE = 130, 143, 2
+_INTERRUPTED, _TERMINATED, _USAGE, _FAILED = 130, 143, 2, 1
 _ORACLE = "oracle_"  # before the names of its options
 
 
 def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...] = ()) -> int:
-    """Runs a command; returns its exit status, or 2 (usage), 130 (Ctrl-C) or 143 (SIGTERM).
+    """Runs a command; returns its exit status, or 1, 2 (usage), 130 (Ctrl-C) or 143 (SIGTERM).
 
     Args:
         name: of the command, such as "train".
@@ -40,6 +41,9 @@ def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...]
         named = f"{label}: " if error.name else ""
         print(f"admrl {name}: error: {named}{_in_one_line(error.problem)}", file=sys.stderr)
         return _USAGE
+    except NumericalError as error:
+        print(f"admrl {name}: error: {_in_one_line(str(error))}", file=sys.stderr)
+        return _FAILED
     except KeyboardInterrupt:
         how = f"; go on with: {go_on[0]}" if go_on else ""
         print(f"interrupted{how}", file=sys.stderr, flush=True)

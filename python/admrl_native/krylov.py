@@ -12,6 +12,9 @@ import numpy.typing as npt
 from ._native import _core
 from ._vectors import number, numpy_system
 
+SolverError = _core.SolverError
+NotFiniteError = _core.NotFiniteError
+
 if TYPE_CHECKING:
     import torch
 
@@ -25,7 +28,8 @@ class SolveResult(Generic[V]):
 
     Attributes:
         solution: x, (P,), of the kind of b: the iterate with the smallest regularised residual;
-            "minres": the last, where only rounding tells that from the smallest.
+            "minres": the last, where only rounding tells that from the smallest; "cg": the last,
+            whose error is the smallest in the energy norm (of H less its shift).
         residual: ‖b − H x‖ / ‖b‖, recomputed from the solution. Damping keeps it above zero.
         regularised_residual: relative residual of the regularised system, recomputed likewise.
         iterations: iterations done; "dense": 0.

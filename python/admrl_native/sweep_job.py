@@ -40,7 +40,9 @@ def _train(cell: Cell, path: pathlib.Path, report: Report) -> None:
     trained = sweep_folder.is_trained(path, cell.config)
     folder = sweep_folder.begin(path, cell.config)
     if not trained:
-        api.carry_on(folder, cell.config, ReportedProgress(cell.config, report))
+        threads, device = cell.config.threads, cell.config.device
+        folder, config = api.open_to_resume(path, threads=threads, device=device)
+        api.carry_on(folder, config, ReportedProgress(config, report))
     if not folder.picture.exists():
         write_summary(path)
 

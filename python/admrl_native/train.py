@@ -37,6 +37,7 @@ def _main(argv: Sequence[str] | None, go_on: list[str]) -> int:
         folder, config = api.open_to_resume(
             given["resume"], threads=given.get("threads"), device=given.get("device")
         )
+        folders.check_source(folder)
         _check_agreement(given, config, folder.path)
     else:
         named = {
@@ -50,7 +51,8 @@ def _main(argv: Sequence[str] | None, go_on: list[str]) -> int:
         config = make_config(**families, preset_name=preset_name, **named, overrides=given)
         api.resolve_device(config.device)
         api.check_simulation(config)
-        folder = folders.create(folders.default_path(config) if out is None else out, config)
+        created = folders.create(folders.default_path(config) if out is None else out, config)
+        folder, config = folders.open_folder(created.path)
     go_on.append(f"admrl train --resume {folder.path}")
     if is_complete(folder):
         print(f"{folder.path} is complete; nothing is left to train", flush=True)

@@ -58,6 +58,7 @@ SimulationOptions options(int num_envs, int num_threads, int frame_skip = 1) {
           .frame_skip = frame_skip,
           .horizon = 20,
           .halve_margins = true,
+          .reset_within_limits = false,
           .position_noise = 0.1,
           .velocity_noise = 0.1};
 }
@@ -78,15 +79,16 @@ struct Output {
         grads(rows * kTaskDim),
         base(rows),
         dones(rows),
-        timeouts(rows) {}
+        timeouts(rows),
+        excluded(rows) {}
   StepArrays steps() {
-    return {next_obs.data(), rewards.data(),   grads.data(),
-            base.data(),     dones.data.get(), timeouts.data.get()};
+    return {next_obs.data(),  rewards.data(),      grads.data(),       base.data(),
+            dones.data.get(), timeouts.data.get(), excluded.data.get()};
   }
   RolloutArrays rollout() { return {obs.data(), actions.data(), log_probs.data(), steps()}; }
 
   std::vector<float> obs, actions, log_probs, next_obs, rewards, grads, base;
-  Flags dones, timeouts;
+  Flags dones, timeouts, excluded;
 };
 
 // Small weights that differ from one another.
@@ -338,6 +340,94 @@ void test_failure_in_a_rollout() {
   }
 }
 
+// A control that MuJoCo's callback turns into a force beyond all measure.
+void push_beyond_measure(const mjModel* m, mjData* d) {
+  if (d->ctrl[0] <= 0.9) return;
+  for (int i = 0; i < static_cast<int>(m->nv); ++i) d->qfrc_applied[i] = 1e12;
+}
+
+// A state that blew up ends its episode, says nothing, and leaves no trace in what comes after.
+void test_blow_up() {
+  for (const int threads : {1, 2}) {
+    Simulation s(ant(), options(6, threads, 3));
+    s.reset(5);
+    std::vector<float> actions(6 * kActDim, 0.1F);
+    for (const std::size_t env : {1U, 4U}) actions[env * kActDim] = 1.0F;
+    Output out(6);
+    mjcb_control = &push_beyond_measure;
+    s.step(actions, kTask, out.steps());
+    mjcb_control = nullptr;
+    Flags again(6);
+    for (std::size_t env = 0; env < 6; ++env) {
+      const bool blew_up = env == 1 || env == 4;
+      CHECK(out.excluded.data[env] == blew_up);
+      if (!blew_up) continue;
+      CHECK(out.dones.data[env] && !out.timeouts.data[env]);
+      CHECK(out.rewards[env] == 0.0F && out.base[env] == 0.0F && out.grads[env * kTaskDim] == 0.0F);
+      again.data[env] = true;
+    }
+    s.reset_next({again.data.get(), 6});
+
+    Simulation fresh(ant(), options(6, 1, 3));
+    fresh.reset(5);
+    actions.assign(actions.size(), 0.1F);
+    Output expected(6);
+    fresh.step(actions, kTask, expected.steps());
+    fresh.reset_next({again.data.get(), 6});
+    CHECK(states(s) == states(fresh));
+    for (int t = 0; t < 5; ++t) {
+      s.step(actions, kTask, out.steps());
+      fresh.step(actions, kTask, expected.steps());
+      CHECK(out.next_obs == expected.next_obs && out.rewards == expected.rewards);
+    }
+  }
+}
+
+// Unit quaternions always; limits where they are asked for (the ant's ankles begin beyond theirs).
+void test_resets() {
+  for (const bool within : {false, true}) {
+    SimulationOptions o = options(20, 1);
+    o.reset_within_limits = within;
+    Simulation s(ant(), o);
+    s.reset(3);
+    const LoadedModel loaded = load_model(o.model_path, false);
+    const mjModel* m = loaded.model.get();
+    const std::vector<double> all = states(s);
+    bool inside = true;
+    for (int env = 0; env < 20; ++env) {
+      const double* qpos = all.data() + static_cast<std::ptrdiff_t>(env) * s.state_dim() + 1;
+      CHECK(std::abs(std::sqrt(qpos[3] * qpos[3] + qpos[4] * qpos[4] + qpos[5] * qpos[5] +
+                               qpos[6] * qpos[6]) -
+                     1.0) < 1e-15);
+      for (int j = 1; j < static_cast<int>(m->njnt); ++j) {
+        const double q = qpos[m->jnt_qposadr[j]];
+        inside = inside && q >= m->jnt_range[2 * j] && q <= m->jnt_range[2 * j + 1];
+      }
+    }
+    CHECK(inside == within);
+  }
+}
+
+// A message from anywhere reaches the process's handler; loading leaves it and the log as they
+// were.
+std::vector<std::string> messages;
+void keep(const mjLogMessage* message) { messages.emplace_back(message->subject); }
+
+void test_loading_is_quiet() {
+  const mjLogConfig before = mju_getLogConfig();
+  const mjfLogHandler previous = mju_setLogHandler(&keep);
+  // half_cheetah.xml uses an attribute that MuJoCo calls deprecated
+  const LoadedModel loaded = load_model(model_path("half_cheetah.xml"), false);
+  CHECK(loaded.warning.find("deprecated") != std::string::npos);
+  CHECK(messages.empty());
+  mju_warning("after %d", 1);
+  CHECK(messages == std::vector<std::string>{"after 1"});
+  CHECK(mju_setLogHandler(previous) == &keep);
+  const mjLogConfig after = mju_getLogConfig();
+  CHECK(before.logto_file == after.logto_file && before.logto_console == after.logto_console);
+  CHECK(std::string(before.logfile) == after.logfile && before.topics == after.topics);
+}
+
 template <class Change>
 bool rejected(Change change, const char* message) {
   SimulationOptions o = options(2, 1);
@@ -375,6 +465,9 @@ int main() {
     test_poll_stops_a_rollout();
     test_failure_contract();
     test_failure_in_a_rollout();
+    test_blow_up();
+    test_resets();
+    test_loading_is_quiet();
     test_bad_options();
   });
 }

@@ -11,7 +11,7 @@ import torch
 from admrl_native.families.catalogue import FAMILIES, make_family
 from admrl_native.families.native import native_simulation
 from admrl_native.families.physics import PhysicsSettings
-from admrl_native.families.state_normalisation import random_policy_statistics
+from admrl_native.families.state_normalisation import initial_policy_statistics
 from admrl_native.networks.policy import GaussianPolicy
 from admrl_native.networks.settings import NetworkSettings
 from admrl_native.sampling.real import PolicyArrays, RealEnvironment
@@ -120,6 +120,6 @@ def test_raw_steps_are_steps_under_held_controls() -> None:
 def test_state_normalisation_is_part_of_the_family() -> None:
     family = make_family("Cheetah-Highdim")
     plain = dataclasses.replace(family, offset=(), scale=())
-    statistics = random_policy_statistics(plain)
+    statistics = initial_policy_statistics(plain)
     assert (family.offset, family.scale) == (statistics.mean, statistics.std)
     assert make_family("Cheetah-Highdim", statistics) == family

@@ -38,7 +38,7 @@ def test_a_run_has_every_kind_of_record(reference):
         "zero-shot": 2,
         "virtual-iteration": 2 + 1 + 1 + 2,  # SLBO stages of the three tasks; zero-shot of two
         "slbo-stage": 4,
-        "task-gradient": 2,
+        "task-gradient": 1,
         "task": 3,
         "end": 1,
     }
@@ -63,10 +63,10 @@ def test_samples_are_counted_by_purpose(reference):
     assert counts["real_samples"] == {
         "train": 4 * 80,
         "validation": 4 * 40,
-        "task_gradient": 4 * 80,
+        "task_gradient": 2 * 80,
         "evaluation": evaluations * 3 * 20,
     }
-    assert counts["virtual_samples"] == 6 * 2 * 120 + 2 * 120
+    assert counts["virtual_samples"] == 6 * 2 * 120 + 120
 
 
 def test_the_defaults_are_the_paper_s():

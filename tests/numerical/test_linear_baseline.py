@@ -19,13 +19,21 @@ B, R, T, D, RIDGE = 3, 4, 15, 2, 1e-5
 ADVANTAGE = AdvantageSettings(gamma=0.9, gae_lambda=0.8)
 
 
-def make_trajectories(done_probability: float) -> Trajectories:
-    """B R rows; every episode ends at T or before, and the next one begins."""
+def make_trajectories(done_probability: float, blow_ups: float = 0.0) -> Trajectories:
+    """B R rows; every episode ends at T or before, and the next one begins.
+
+    Args:
+        done_probability: of an end before T.
+        blow_ups: share of those ends that are excluded.
+    """
     generator = torch.Generator().manual_seed(3)
     random = lambda *shape: torch.randn(B * R, T, *shape, generator=generator)  # noqa: E731
     dones = torch.rand(B * R, T, generator=generator) < done_probability
     timeouts = torch.zeros_like(dones)
     timeouts[:, -1] = ~dones.any(1)
+    excluded = dones & (
+        torch.rand(dones.shape, generator=torch.Generator().manual_seed(4)) < blow_ups
+    )
     return Trajectories(
         obs=3 * random(D),
         actions=random(1),
@@ -36,6 +44,7 @@ def make_trajectories(done_probability: float) -> Trajectories:
         dones=dones,
         timeouts=timeouts,
         log_probs=random(),
+        excluded=excluded,
     )
 
 
@@ -70,9 +79,13 @@ def test_the_fit_is_numpys_least_squares_for_each_task():
         np.testing.assert_allclose(values, features(obs[b], steps[b]).numpy() @ expected, atol=1e-8)
 
 
-@pytest.mark.parametrize("done_probability", [0.0, 0.15])
-def test_the_advantages_are_those_of_plain_loops(done_probability):
-    t = make_trajectories(done_probability)
+@pytest.mark.parametrize(("done_probability", "blow_ups"), [(0.0, 0.0), (0.15, 0.0), (0.15, 0.5)])
+def test_the_advantages_are_those_of_plain_loops(done_probability, blow_ups):
+    """An episode that blew up is not fitted to, and is cut off before its last step."""
+    t = make_trajectories(done_probability, blow_ups)
+    t.rewards[t.excluded] = t.next_obs[t.excluded] = np.nan  # must not matter
+    excluded = t.excluded.numpy()
+    assert excluded.any() == (blow_ups > 0)
     found = baseline_advantages(t, B, T, ADVANTAGE, RIDGE).numpy()
     gamma, lam = ADVANTAGE.gamma, ADVANTAGE.gae_lambda
     ends = (t.dones | t.timeouts).numpy()
@@ -81,6 +94,8 @@ def test_the_advantages_are_those_of_plain_loops(done_probability):
         rows, right = [], []
         for n in range(b * R, (b + 1) * R):
             last = int(np.argmax(ends[n]))  # only the first episode is sure to come to its end
+            if excluded[n, last]:
+                continue
             for step in range(last + 1):
                 later = np.arange(last + 1 - step)
                 rows.append(phi(t.obs[n, step], step))
@@ -91,11 +106,16 @@ def test_the_advantages_are_those_of_plain_loops(done_probability):
         for n in range(b * R, (b + 1) * R):
             carry = 0.0
             for step in reversed(range(T)):
+                if excluded[n, step]:
+                    # Neither better nor worse than the rest.
+                    assert found[n, step] == pytest.approx(found[~excluded].mean(), abs=1e-6)
+                    carry = 0.0
+                    continue
                 age = int(t.steps[n, step])
                 future = 0.0 if ends[n, step] else w @ phi(t.next_obs[n, step], age + 1)
                 value = w @ phi(t.obs[n, step], age)
                 delta = t.rewards[n, step].item() + gamma * future - value
-                cut = ends[n, step] or step == T - 1
+                cut = ends[n, step] or step == T - 1 or excluded[n, step + 1]
                 carry = delta if cut else delta + gamma * lam * carry
                 # targets and values are rounded to float32 on their way through the core
                 assert found[n, step] == pytest.approx(carry, rel=1e-4, abs=1e-4)

@@ -26,7 +26,7 @@ from admrl_native.testing.newton import maximise
 from admrl_native.training.advantage import (
     advantages_and_returns,
     episode_weights,
-    reward_grad_advantages,
+    expected_reward_grad_advantages,
 )
 from admrl_native.training.settings import AdvantageSettings
 
@@ -352,7 +352,7 @@ def test_the_package_s_own_estimators_run_on_it(gae_lambda):
     # with the exact value function every λ gives an unbiased gradient
     check((weights * advantages * by_step).sum(1), problem.policy_gradient(theta, psi, "real"))
     if gae_lambda == 1.0:  # V is held fixed in ∂Â/∂ψ, so that only λ = 1 is unbiased
-        columns = (weights * reward_grad_advantages(t, settings).double()).unsqueeze(-2)
+        columns = EPISODES * expected_reward_grad_advantages(t, settings).double().unsqueeze(-2)
         mixed = (by_step.unsqueeze(-1) * columns).sum(1)
         check(mixed, problem.mixed_derivative(theta, psi, "real"))
 

@@ -179,7 +179,9 @@ def test_no_step_without_a_direction() -> None:
     before = params(case)
     case.advantages.zero_()
     result = run(case.native(dataclasses.replace(SETTINGS, entropy_coefficient=0.0)))
-    entropy = float(case.policy.log_std.detach().sum())
+    # in nats: that of torch's own distribution
+    std = case.policy.log_std.detach().exp()
+    entropy = float(torch.distributions.Normal(0.0, std).entropy().sum())
     assert dataclasses.astuple(result) == (0.0, 0.0, pytest.approx(entropy, rel=1e-6), -1)
     assert np.array_equal(params(case), before)
 

@@ -14,7 +14,10 @@ from admrl_native.seeding import derive_generator
 from admrl_native.task_gradient.gradient import task_gradient
 from admrl_native.task_gradient.scans import centred_by_age
 from admrl_native.task_gradient.settings import TaskGradientSettings
-from admrl_native.training.advantage import advantages_and_returns, reward_grad_advantages
+from admrl_native.training.advantage import (
+    advantages_and_returns,
+    expected_reward_grad_advantages,
+)
 from admrl_native.training.settings import AdvantageSettings
 
 HORIZON = 15
@@ -97,8 +100,8 @@ def test_matches_dense_matrices(samples):
     rows, w = functional.jacobian(scores(virtual), theta), weights(virtual)
     curvature = functional.hessian(lambda p: w @ scores(virtual)(p), theta)
     h = rows.T @ (w[:, None] * rows) + curvature
-    columns = centred_by_age(virtual, reward_grad_advantages(virtual, advantage))
-    m = rows.T @ (plain_weights(virtual)[..., None] * columns).flatten(0, 1)
+    columns = centred_by_age(virtual, expected_reward_grad_advantages(virtual, advantage))
+    m = rows.T @ columns.flatten(0, 1) / HORIZON
     p = theta.numel()
     x = torch.linalg.solve(h @ h + 0.1 * p * torch.eye(p, dtype=h.dtype), h @ m)
 

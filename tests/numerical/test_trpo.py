@@ -1,5 +1,6 @@
 """TRPO on problems whose answer is known."""
 
+import pytest
 import torch
 
 from admrl_native.networks.linearisation import MlpLinearisation
@@ -74,6 +75,19 @@ def test_no_step_without_a_direction():
     )
     assert result.line_search_steps == -1
     assert torch.equal(policy.get_params(), before)
+
+
+def test_the_entropy_is_in_nats():
+    policy = make_policy()
+    generator = torch.Generator().manual_seed(0)
+    obs, actions = sample(policy, 100, generator)
+    result = trpo_update(
+        policy, obs, actions, torch.randn(100, generator=generator), TrpoSettings()
+    )
+    assert result.line_search_steps >= 0
+    std = policy.log_std.detach().exp()
+    expected = torch.distributions.Normal(0.0, std).entropy().sum().item()
+    assert result.entropy == pytest.approx(expected, rel=1e-6)  # float32
 
 
 def test_entropy_bonus_widens_the_policy():

@@ -76,6 +76,7 @@ class PlainEnv:
             "base_rewards": np.float32(base),
             "dones": done,
             "timeouts": self.steps >= HORIZON and not done,
+            "excluded": False,
         }
 
 

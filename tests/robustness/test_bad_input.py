@@ -179,10 +179,12 @@ _SETTING = "--resume: expected a valid DIR/run/config.yaml: "
     [
         (
             _edit("version", "9.1.0"),
-            r"--resume: expected a run of admrl_native \d+\.\d+ \(folder format 1\), "
-            r"got DIR/run, written by 9\.1\.0 \(folder format 1\)",
+            r"--resume: expected a run of admrl_native \d+\.\d+ \(folder format 2\), "
+            r"got DIR/run, written by 9\.1\.0 \(folder format 2\)",
         ),
-        (_edit("format", 2), r".*got DIR/run, written by \S+ \(folder format 2\)"),
+        (_edit("format", 3), r".*got DIR/run, written by \S+ \(folder format 3\)"),
+        (_edit("format", 1), r".*folder format 1\), which does not hold its robot: a report can"),
+        (_drop("world"), _SETTING + "world: expected robot, mujoco, rules and model, got None"),
         (_drop("format"), "--resume: expected DIR/run/config.yaml to name its format"),
         (_edit("method", "sac"), _SETTING + "method: expected one of"),
         (_edit("threads", None), _SETTING + "threads: expected a whole number, got None"),
@@ -226,7 +228,10 @@ def test_a_run_folder_that_is_not_there(
         ("--preset paper", "--preset: expected quick as in DIR/run, got paper"),
         ("--n-inner 6", "--n-inner: expected 7 as in DIR/run, got 6"),
         ("--policy-hidden 32", "--policy-hidden: expected 32 32 as in DIR/run, got 32"),
-        ("--no-halve-margins", "--halve-margins: expected True as in DIR/run, got False"),
+        (
+            "--no-value-normalise-targets",
+            "--value-normalise-targets: expected True as in DIR/run, got False",
+        ),
         ("--first-psi 0 1.6", "--first-psi: expected 0.0 1.5 as in DIR/run, got 0.0 1.6"),
         ("--out DIR/other", "--out: expected none, or DIR/run as in --resume, got DIR/other"),
         ("--threads 0", "--threads: expected at least 1, got 0"),

@@ -74,7 +74,8 @@ def test_train_adapt_evaluate(
     )
     assert "task 3/3" in capsys.readouterr().out
     run = admrl.Run.load(tmp_path / "run", threads=1)
-    assert run.config.family == family
+    assert run.config.family.declaration() == family.declaration()
+    assert run.config.family.model_path().is_relative_to(run.path)  # its own copy
     assert repr(trained).endswith("admrl on Ant2D, quick, seed 5)")
     # Outside Ψ, as the test tasks of Section 5.3.
     policy = run.adapt(psi=[5.0, -5.0], real_samples=2000)

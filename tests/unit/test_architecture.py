@@ -13,7 +13,7 @@ PACKAGE = REPOSITORY / "python" / "admrl_native"
 CORE = [REPOSITORY / "src" / "cpp" / "core", REPOSITORY / "src" / "cpp" / "kernels"]
 
 # Everybody may use these; they use nothing of the package but one another.
-LEAVES = {"settings", "seeding", "krylov", "_mujoco", "_native", "_core", "_vectors"}
+LEAVES = {"settings", "errors", "seeding", "krylov", "_mujoco", "_native", "_core", "_vectors"}
 
 # What each folder may import besides itself and `settings`.
 ALLOWED: dict[str, set[str]] = {

@@ -117,7 +117,7 @@ def test_data_comes_back_in_the_order_it_was_stored(tmp_path: pathlib.Path) -> N
     assert torch.equal(loaded["train"]["obs"][:, 0], torch.tensor([1.0, 1, 2, 2, 3, 3]))
     assert torch.equal(loaded["train"]["actions"][:, 0], -torch.tensor([1.0, 1, 2, 2, 3, 3]))
     assert loaded["validation"]["obs"].shape == (2, 3)
-    data.truncate({"train": 2})
+    data.truncate({"train": 2}, data.digests)
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "train-000000.safetensors",
         "train-000001.safetensors",
@@ -132,7 +132,7 @@ def test_data_that_cannot_be_stored_or_is_missing_is_named(tmp_path: pathlib.Pat
     with pytest.raises(ValueError, match="purpose: expected lower-case"):
         data.append("../train", _rows(0.0))
     with pytest.raises(FileNotFoundError, match="train-000000"):
-        data.truncate({"train": 1})
+        data.truncate({"train": 1}, {})
 
 
 def _contents(path: pathlib.Path) -> dict[str, object]:

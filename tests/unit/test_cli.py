@@ -44,7 +44,7 @@ def test_a_run_from_the_command_line(
     assert "Mean return by task: admrl on Ant2D, quick, seed 0" in lines
     assert lines[-1] == f"results in {out}, picture in {out / 'summary.png'}"
     assert sorted(p.name.split(".")[0] for p in out.iterdir() if p.name[0] != ".") == [
-        "checkpoints", "config", "data", "events", "metrics", "summary", "tasks",
+        "checkpoints", "config", "data", "events", "metrics", "robot", "summary", "tasks",
     ]  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
@@ -135,3 +136,19 @@ def test_a_configuration_without_a_key_is_refused(key: str) -> None:
     del values[key]
     with pytest.raises(SettingError, match=f"^{key}: expected a value, got none"):
         Config.from_dict(values)
+
+
+def test_configurations_written_when_the_run_said_how_a_model_is_corrected() -> None:
+    """They are read as what they were: margins as the run had them, resets beyond the limits."""
+    config = make_config("Ant2D")
+    for halve in (True, False):
+        values = yaml.safe_load(config.to_yaml(provenance()))
+        values["settings"]["physics"]["halve_margins"] = halve
+        for name in ("halve_margins", "reset_within_limits"):
+            del values["family_definition"][name]
+        read = Config.from_dict(values)
+        assert (read.family.halve_margins, read.family.reset_within_limits) == (halve, False)
+        corrections = {"halve_margins": halve, "reset_within_limits": False}
+        assert read == dataclasses.replace(
+            config, family=dataclasses.replace(config.family, **corrections)
+        )

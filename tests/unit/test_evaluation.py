@@ -75,10 +75,16 @@ def test_a_model_error_is_in_standard_deviations_of_a_step() -> None:
     generator = torch.Generator().manual_seed(0)
     obs = torch.randn(10, 20, 3, generator=generator)
     next_obs = obs + torch.tensor([5.0, 1.0, 0.1]) * torch.randn(10, 20, 3, generator=generator)
-    rows = types.SimpleNamespace(obs=obs, actions=torch.zeros(10, 20, 2), next_obs=next_obs)
+    excluded = torch.zeros(10, 20, dtype=torch.bool)
+    excluded[3, 5] = excluded[9, 0] = True  # they do not count
+    seen = next_obs.clone()
+    seen[excluded] = 1e30
+    rows = types.SimpleNamespace(
+        obs=obs, actions=torch.zeros(10, 20, 2), next_obs=seen, excluded=excluded
+    )
     workshop = types.SimpleNamespace(real_trajectories=lambda *_: rows)
-    true = next_obs.flatten(0, 1)
-    scale = (next_obs - obs).flatten(0, 1).std(0)
+    true = next_obs[~excluded]
+    scale = (next_obs - obs)[~excluded].std(0)
     for off in (0.0, 1.0, -2.5):
         predicted = true + off * scale
         model = types.SimpleNamespace(

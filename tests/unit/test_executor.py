@@ -54,6 +54,21 @@ def test_without_interest_in_failures_the_first_one_ends_the_work(tmp_path: path
         executor.run(["1 raise", "2"], log.step, log.result)
 
 
+@pytest.mark.parametrize("workers", [1, 2])
+def test_what_a_job_refuses_is_an_error_of_the_caller(tmp_path: pathlib.Path, workers: int) -> None:
+    """A SettingError of a worker is one here: a line, not a traceback."""
+    log = Log()
+    with (
+        make_executor("local", make_squares, (tmp_path,), workers) as executor,
+        pytest.raises(SettingError, match=r"^number: expected another, got 1$"),
+    ):
+        executor.run(["1 refuse"], log.step, log.result)
+    with make_executor("local", make_squares, (tmp_path,), workers) as executor:
+        executor.run(["1 refuse", "2"], log.step, log.result, log.failure)
+    assert log.results["2"] == 4
+    assert log.failures["1 refuse"].strip().endswith("expected another, got 1")
+
+
 def test_a_worker_that_cannot_be_made_is_nobody_s_failure() -> None:
     log = Log()
     with (

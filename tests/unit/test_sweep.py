@@ -60,7 +60,7 @@ def test_varied_options_are_read_as_their_types() -> None:
         ["n_tasks", "3"],
         ["dynamics_hidden", "64,64", "8"],
         ["gradient_damping", "auto", "0.1"],
-        ["halve_margins", "true", "false"],
+        ["value_normalise_targets", "true", "false"],
         ["gradient_hessian", "causal"],
     ]
     assert parse_vary(words) == {
@@ -68,7 +68,7 @@ def test_varied_options_are_read_as_their_types() -> None:
         "n_tasks": (3,),
         "dynamics_hidden": ((64, 64), (8,)),
         "gradient_damping": ("auto", 0.1),
-        "halve_margins": (True, False),
+        "value_normalise_targets": (True, False),
         "gradient_hessian": ("causal",),
     }
 
@@ -96,7 +96,10 @@ def test_values_in_names() -> None:
         ("--vary step_size 1 1.0", "--step-size: expected 1 once, got it twice"),
         ("--vary step_size x", "--step-size: expected a number, got 'x'"),
         ("--vary gradient_damping x", "--gradient-damping: expected a number or auto, got 'x'"),
-        ("--vary halve_margins 1", "--halve-margins: expected true or false, got '1'"),
+        (
+            "--vary value_normalise_targets 1",
+            "--value-normalise-targets: expected true or false, got '1'",
+        ),
         ("--vary n_tasks 2 0", "--n-tasks: expected at least 1, got 0"),
         ("--n-tasks 2 --vary n_tasks 3", "--n-tasks: expected it once, got it as varied and as "),
         ("--n-collect 11", "--n-collect: expected a multiple of num_envs (10), got 11"),

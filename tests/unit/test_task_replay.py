@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from admrl_native.sampling.task_replay import COLUMNS, TaskReplay, finite_transitions
+from admrl_native.sampling.task_replay import COLUMNS, TaskReplay, sound_transitions
 from admrl_native.sampling.trajectories import Trajectories
 
 D, A = 3, 2
@@ -79,7 +79,7 @@ def test_nothing_to_draw_from() -> None:
         replay.sample_context([1], 5, torch.Generator())
 
 
-def test_transitions_to_states_that_are_not_finite_are_left_out() -> None:
+def test_excluded_transitions_are_left_out() -> None:
     g = torch.Generator().manual_seed(0)
     next_obs = torch.randn(2, 4, D, generator=g)
     next_obs[0, 2, 1], next_obs[1, 3, 0] = float("nan"), float("inf")
@@ -95,8 +95,9 @@ def test_transitions_to_states_that_are_not_finite_are_left_out() -> None:
         dones=flags,
         timeouts=~flags,
         log_probs=numbers,
+        excluded=~torch.isfinite(next_obs).all(2),
     )
-    kept = finite_transitions(trajectories)
+    kept = sound_transitions(trajectories)
     assert list(kept) == list(COLUMNS)
     assert kept["rewards"].tolist() == [0, 1, 3, 4, 5, 6]
     assert kept["dones"].dtype == torch.float32

@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..krylov import SolverError
+from ..sampling.real import SimulationError
 from ..seeding import derive_generator, derive_seed
 from ..task_gradient.gradient import TaskGradient
 from ..training.agent import Agent
@@ -211,29 +213,17 @@ class MetaTrainer(Learner):
         self._checkpoint()
 
     def _choose_next_task(self, progress: TaskProgress) -> None:
-        """Lines 8 to 12: the next ψ; then the task is closed."""
+        """Lines 8 to 12: the next ψ, if there is to be one; then the task is closed."""
         generator = derive_generator(self.seed, self.task, "next-task")
         selection, k = self.settings.task_selection, self.family.task_dim
-        if self.method == "mb-gauss":
+        if self.task + 1 == self.settings.schedule.n_tasks:
+            next_u = self.u
+        elif self.method == "mb-gauss":
             next_u = gaussian_task(k, selection, generator)
         elif self.method == "mb-unif" or self.task == 0:  # line 8
             next_u = uniform_task(k, generator)
         else:
-            gradient = self._task_gradient(progress)  # lines 9 to 11
-            gradient_u = self.task_space.gradient_in_u(gradient.total)
-            next_u = ascent_step(self.u, gradient_u, selection)  # line 12
-            self.observer.record(
-                "task-gradient",
-                {
-                    "task": self.task,
-                    "psi": self.psi.tolist(),
-                    "u": self.u.tolist(),
-                    **gradient.metrics(),
-                    "gradient_u": gradient_u.tolist(),
-                    "next_psi": self.task_space.from_normalised(next_u).tolist(),
-                    **self.workshop.sample_counts(),
-                },
-            )
+            next_u = self._climb(progress, uniform_task(k, generator))
         self.observer.record(
             "task",
             {
@@ -246,6 +236,36 @@ class MetaTrainer(Learner):
         )
         self.u, self.task, self.progress = next_u, self.task + 1, None
         self._checkpoint()
+
+    def _climb(self, progress: TaskProgress, otherwise: Tensor) -> Tensor:
+        """Lines 9 to 12: u (K,) uphill; `otherwise`, where the gradient is no guide."""
+        selection = self.settings.task_selection
+        gradient: TaskGradient | None = None
+        try:
+            gradient = self._task_gradient(progress)
+            gradient_u = self.task_space.gradient_in_u(gradient.total)
+            next_u = ascent_step(self.u, gradient_u, selection)  # line 12
+            reason = gradient.no_guide(follow=selection.untrusted_gradient == "follow")
+        except (SolverError, SimulationError) as error:
+            reason = " ".join(str(error).split())
+        place = {"task": self.task, "psi": self.psi.tolist(), "u": self.u.tolist()}
+        if reason is not None:
+            next_u = otherwise
+        next_psi = self.task_space.from_normalised(next_u).tolist()
+        if gradient is not None:
+            self.observer.record(
+                "task-gradient",
+                {
+                    **place,
+                    **gradient.metrics(),
+                    "gradient_u": gradient_u.tolist(),
+                    "next_psi": next_psi,
+                    **self.workshop.sample_counts(),
+                },
+            )
+        if reason is not None:
+            self.observer.record("uniform-task", {**place, "reason": reason, "next_psi": next_psi})
+        return next_u
 
     def _task_gradient(self, progress: TaskProgress) -> TaskGradient:
         """Lines 9 to 11: Eq. 2 from fresh real and virtual samples."""

@@ -15,7 +15,7 @@ from ..meta_gradient.adapted_task import AdaptedTask
 from ..meta_gradient.inner_step import InnerStep
 from ..meta_gradient.outer_step import outer_step
 from ..meta_gradient.weighted import WeightedTrajectories
-from ..networks.policy import GaussianPolicy
+from ..networks.policy import GaussianPolicy, gaussian_entropy
 from ..seeding import derive_generator, derive_seed
 from .iterative import IterativeLearner
 from .learner import AfterStep
@@ -72,15 +72,17 @@ class Maml(IterativeLearner):
         tasks = [AdaptedTask(*task) for task in zip(steps, policies, samples, strict=True)]
         done = outer_step(self.policy, tasks, maml.trust_region())
         # Only now: within an iteration all policies normalise alike.
+        statistics = copy.deepcopy(self.policy.normaliser)
         for rows in states:
-            self.policy.normaliser.update(rows)
+            statistics.update(rows)
+        self.policy.adopt_normaliser(statistics)
         return {
             "real_return": returns[0],
             "adapted_return": returns[-1],
             "kl": done.kl,
             "improvement": done.improvement,
             "line_search_steps": done.line_search_steps,
-            "entropy": self.policy.log_std.sum().item(),
+            "entropy": gaussian_entropy(self.policy.log_std).item(),
         }
 
     def adaptations(

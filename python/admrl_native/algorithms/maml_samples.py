@@ -53,5 +53,6 @@ def maml_samples(
     )
     by_task = standardised(advantages.reshape(len(psis), -1))
     weights = (by_task / by_task.shape[1]).view_as(advantages)
+    weights = weights.masked_fill(trajectories.excluded, 0.0)
     seen = trajectories.with_context(contexts) if with_context else trajectories
     return seen, weighted_by_task(seen, weights, len(psis))

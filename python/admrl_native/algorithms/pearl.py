@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from ..networks.normaliser import Normaliser, side_by_side
-from ..sampling.task_replay import COLUMNS, TaskReplay, finite_transitions
+from ..sampling.task_replay import COLUMNS, TaskReplay, sound_transitions
 from ..sampling.trajectories import Trajectories
 from ..seeding import derive_generator, derive_seed
 from ..training.pearl_update import PearlUpdate
@@ -112,7 +112,7 @@ class Pearl(IterativeLearner):
         stored = []
         for i, task in enumerate(tasks.tolist()):
             rows = trajectories.rows(torch.arange(i * rollouts, (i + 1) * rollouts))
-            kept = finite_transitions(rows)
+            kept = sound_transitions(rows)
             self.replay.append(task, kept, is_context=purpose != "posterior")
             count = len(kept["rewards"])
             kept |= {

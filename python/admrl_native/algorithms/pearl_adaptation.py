@@ -8,7 +8,7 @@ from torch import Tensor
 from ..networks.conditioned import ConditionedPolicy
 from ..networks.context_encoder import ContextEncoder
 from ..networks.squashed_policy import SquashedGaussianPolicy
-from ..sampling.task_replay import Transitions, finite_transitions
+from ..sampling.task_replay import Transitions, sound_transitions
 from ..seeding import derive_generator, derive_seed
 from ..training.pearl_update import encoder_rows
 from .learner import AfterStep
@@ -72,7 +72,7 @@ class PearlAdaptation:
             contexts=policy.contexts(rollouts, derive_generator(seed, "contexts")),
             deterministic=policy.deterministic,
         )
-        found = {k: x.unsqueeze(0) for k, x in finite_transitions(trajectories).items()}
+        found = {k: x.unsqueeze(0) for k, x in sound_transitions(trajectories).items()}
         (rows,) = encoder_rows(Transitions(**found), self._workshop.settings.pearl)
         self._context = torch.cat([self._context, rows])
         self._rounds += 1

@@ -54,6 +54,12 @@ class TaskSelectionSettings(Settings):
         "α of the ascent on ψ; unit: u per (gap per time step per u), as the authors",
         minimum=0,
     )
+    untrusted_gradient: str = setting(
+        "uniform",
+        "where no component's sign can be trusted: a uniform task, or the step all the same; a "
+        "gradient that fails or is not finite is never followed",
+        choices=("uniform", "follow"),
+    )
     first_u: float = setting(0.3, "every coordinate of the first task, in u", minimum=-1, maximum=1)
     gaussian_std: float = setting(
         1.0, "standard deviation of mb-gauss, in u; clipped to the box", above=0

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from ..families.declaration import Family
+from ..families.start import blown_up
 from ..networks.conditioned import BasePolicy, Policy
 from ..networks.dynamics import Dynamics
 from ..networks.policy import GaussianPolicy
@@ -17,6 +18,7 @@ from ..sampling.policy_rollout import arrays_of, rollout
 from ..sampling.real import RealEnvironment
 from ..sampling.trajectories import Trajectories
 from ..seeding import derive_generator, derive_seed
+from ..settings import SettingError
 from ..training.agent import Agent
 from ..training.choose_compute import choose_compute
 from ..training.compute import Compute
@@ -57,6 +59,7 @@ class Workshop:
         environment = self.environment(settings.collection.num_envs)
         self.obs_dim, self.act_dim = environment.obs_dim, environment.act_dim
         self._real_samples: dict[str, int] = {}
+        self._excluded: dict[str, int] = {}
         self._virtual_samples = 0
 
     def environment(self, num_envs: int) -> RealEnvironment:
@@ -100,15 +103,25 @@ class Workshop:
     # Samples
 
     def sample_counts(self) -> dict[str, object]:
-        """{"real_samples": {purpose: count}, "virtual_samples": count} of the whole run."""
+        """Of the whole run: real samples by purpose, how many of them are excluded, virtual ones.
+
+        {"real_samples": {purpose: count}, "excluded": {purpose: count > 0}, "virtual_samples": …}
+        """
         return {
             "real_samples": dict(self._real_samples),
+            "excluded": dict(self._excluded),
             "virtual_samples": self._virtual_samples,
         }
+
+    @property
+    def num_excluded(self) -> int:
+        """Real samples excluded so far."""
+        return sum(self._excluded.values())
 
     def set_sample_counts(self, counts: dict[str, object]) -> None:
         """Continues the counts of a checkpoint."""
         self._real_samples = dict(counts["real_samples"])  # type: ignore[call-overload]
+        self._excluded = dict(counts.get("excluded", {}))  # type: ignore[call-overload]
         self._virtual_samples = int(counts["virtual_samples"])  # type: ignore[call-overload]
 
     def real_trajectories(
@@ -133,7 +146,7 @@ class Workshop:
             ou_theta=collection.ou_theta,
             ou_sigma=collection.ou_sigma if exploration else 0.0,
         )
-        self._count(purpose, samples)
+        self._count(purpose, trajectories)
         return trajectories.to(self.device)
 
     def many_trajectories(
@@ -176,7 +189,7 @@ class Workshop:
             contexts=contexts,
             deterministic=deterministic,
         )
-        self._count(purpose, tasks * rollouts * horizon)
+        self._count(purpose, trajectories)
         return trajectories.to(self.device)
 
     def collect(
@@ -184,19 +197,17 @@ class Workshop:
     ) -> dict[str, Tensor]:
         """Real transitions with exploration noise (Algorithm 1, line 6), on the CPU.
 
-        Transitions whose next state is not finite are left out.
+        Transitions that are excluded are left out.
         """
         t = self.real_trajectories(policy, psi, samples, seed, purpose, exploration=True)
         rows = {"obs": t.obs, "actions": t.actions, "next_obs": t.next_obs}
-        rows = {name: x.flatten(0, 1) for name, x in rows.items()}
-        finite = torch.isfinite(rows["next_obs"]).all(1)
-        return {name: x[finite].cpu().contiguous() for name, x in rows.items()}
+        return {name: x[~t.excluded].cpu().contiguous() for name, x in rows.items()}
 
     def real_returns(self, policy: Policy, psi: Tensor, episodes: int, seed: int) -> Tensor:
         """Undiscounted returns (episodes,) of a policy in the real environment."""
         horizon = self.settings.physics.horizon
         trajectories = rollout(self.environment(episodes), policy, horizon, seed=seed, psi=psi)
-        self._count("evaluation", episodes * horizon)
+        self._count("evaluation", trajectories)
         return trajectories.first_episode_returns()
 
     def evaluate(
@@ -277,5 +288,15 @@ class Workshop:
         states = environment.reset_states(_NUM_START_STATES, derive_seed(seed, "start-states"))
         return states.to(self.device)
 
-    def _count(self, purpose: str, samples: int) -> None:
+    def _count(self, purpose: str, trajectories: Trajectories) -> None:
+        """Counts real samples.
+
+        Raises:
+            SettingError: most of them are excluded: there is nothing to learn from, or to judge by.
+        """
+        samples, excluded = trajectories.num_samples, int(trajectories.excluded.sum())
         self._real_samples[purpose] = self._real_samples.get(purpose, 0) + samples
+        if excluded:
+            self._excluded[purpose] = self._excluded.get(purpose, 0) + excluded
+        if 2 * excluded > samples:
+            raise SettingError("", blown_up(self.family.model, excluded, samples))

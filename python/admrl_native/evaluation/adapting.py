@@ -27,11 +27,14 @@ class Adapted:
         real_samples: n, real samples of the task that it was made with.
         returns: real ones.
         policy: π_θ.
+        excluded: real samples in which the simulation blew up, of those that it was judged on and
+            of those that it learned from since the one before.
     """
 
     real_samples: int
     returns: Returns
     policy: Policy
+    excluded: int = 0
 
 
 def adapt_all(
@@ -47,11 +50,13 @@ def adapt_all(
     Returns:
         The adaptations, which can go on, and what they earn.
     """
+    workshop = learner.workshop
     adaptations = learner.adaptations(psis, seed=seed, after_step=after_step)
-    adapted = [
-        Adapted(0, earned(learner.workshop, a.policy, psi, episodes, seed), a.policy)
-        for a, psi in zip(adaptations, psis, strict=True)
-    ]
+    adapted = []
+    for adaptation, psi in zip(adaptations, psis, strict=True):
+        before, policy = workshop.num_excluded, adaptation.policy
+        returns = earned(workshop, policy, psi, episodes, seed)
+        adapted.append(Adapted(0, returns, policy, workshop.num_excluded - before))
     return adaptations, adapted
 
 
@@ -74,13 +79,15 @@ def adapt_further(
         episodes: of each set of real episodes.
         seed: as of the zero-shot adaptation.
     """
-    per_round, done = learner.settings.schedule.n_adapt, 0
+    per_round, done, workshop = learner.settings.schedule.n_adapt, 0, learner.workshop
     for n in wanted:
+        before = workshop.num_excluded
         while done < n:
             adaptation.learn(per_round)
             done += per_round
         policy = adaptation.policy
-        yield Adapted(n, earned(learner.workshop, policy, psi, episodes, seed), policy)
+        returns = earned(workshop, policy, psi, episodes, seed)
+        yield Adapted(n, returns, policy, workshop.num_excluded - before)
 
 
 def model_error(
@@ -100,7 +107,7 @@ def model_error(
         samples: real samples.
     """
     t = workshop.real_trajectories(policy, psi, samples, 0, "evaluation")
-    obs, actions, next_obs = (x.flatten(0, 1) for x in (t.obs, t.actions, t.next_obs))
+    obs, actions, next_obs = (x[~t.excluded] for x in (t.obs, t.actions, t.next_obs))
     with torch.no_grad():
         error = model.dynamics(obs, actions) - next_obs
     scale = (next_obs - obs).std(0).clamp(min=1e-6)

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 
 from .declaration import Family, HealthyRange, ObsBlock
-from .state_normalisation import StateNormalisation, random_policy_statistics
+from .state_normalisation import StateNormalisation, initial_policy_statistics
 
 
 def _legged_2d(
@@ -102,7 +102,11 @@ _CHEETAH = Family(
     control_cost=0.05,
 )
 
-_DECLARED = {f.name: f for f in (_HOPPER, _WALKER, _ANT_2D, _ANT_3D, _CHEETAH)}
+# Made for MuJoCo 2.0; the authors begin wherever the noise leads, also beyond a joint's limits.
+_DECLARED = {
+    f.name: dataclasses.replace(f, halve_margins=True, reset_within_limits=False)
+    for f in (_HOPPER, _WALKER, _ANT_2D, _ANT_3D, _CHEETAH)
+}
 
 FAMILIES: tuple[str, ...] = tuple(_DECLARED)
 """The names that `make_family` knows."""
@@ -113,8 +117,8 @@ def make_family(name: str, state_normalisation: StateNormalisation | None = None
 
     Args:
         name: one of `FAMILIES`.
-        state_normalisation: μ and σ of Cheetah-Highdim's features; None: computed by running a
-            random policy (a tenth of a second), always to the same numbers.
+        state_normalisation: μ and σ of Cheetah-Highdim's features; None: computed by running an
+            initial policy (a tenth of a second), always to the same numbers.
 
     Raises:
         ValueError: an unknown name, or a normalisation for a family that has none.
@@ -132,4 +136,4 @@ def make_family(name: str, state_normalisation: StateNormalisation | None = None
 
 @functools.cache
 def _cheetah_statistics() -> StateNormalisation:
-    return random_policy_statistics(_CHEETAH)
+    return initial_policy_statistics(_DECLARED[_CHEETAH.name])

@@ -97,8 +97,12 @@ class Family:
         scale: (K,) what the features are divided by; empty: ones.
         control_cost: coefficient of ‖clip(a)‖².
         bonus: added to every reward.
-        healthy: ranges that end the episode when they are left, as a state that is not finite
-            always does.
+        healthy: ranges that end the episode when they are left, as a state that blew up always
+            does.
+        halve_margins: halve the contact margin of every geom of the model, which was made for a
+            MuJoCo before 3.4: there a contact's margin is the larger of two equal ones, now it is
+            their sum. False: as the file says.
+        reset_within_limits: a limited joint begins inside its range whatever the noise at reset.
 
     Raises:
         ValueError: a field that contradicts itself or another, in one line.
@@ -119,6 +123,8 @@ class Family:
     control_cost: float = 0.0
     bonus: float = 0.0
     healthy: tuple[HealthyRange, ...] = ()
+    halve_margins: bool = False
+    reset_within_limits: bool = True
 
     def __post_init__(self) -> None:
         plain = bool(self.name) and not set(self.name) & set("/\\\0")
@@ -150,6 +156,9 @@ class Family:
             value = float(getattr(self, name))
             _check(math.isfinite(value), name, "a finite number", value)
             object.__setattr__(self, name, value)
+        for name in ("halve_margins", "reset_within_limits"):
+            value = getattr(self, name)
+            _check(isinstance(value, bool), name, "True or False", value)
         self._store(
             "healthy",
             (
@@ -194,6 +203,10 @@ class Family:
         plain = _plain(dataclasses.asdict(self))
         assert isinstance(plain, dict)
         return plain
+
+    def declaration(self) -> dict[str, Any]:
+        """`to_dict` but for where the model lies: what makes two families of one robot the same."""
+        return {name: value for name, value in self.to_dict().items() if name != "model"}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> typing.Self:

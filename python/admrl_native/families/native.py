@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import os
+import pathlib
+
+import numpy as np
 
 from .._native import _core
 from .declaration import Family
@@ -54,7 +57,28 @@ def native_simulation(
         num_threads=num_threads,
         frame_skip=physics.frame_skip,
         horizon=physics.horizon,
-        halve_margins=physics.halve_margins,
+        halve_margins=family.halve_margins,
+        reset_within_limits=family.reset_within_limits,
         position_noise=physics.reset_position_noise,
         velocity_noise=physics.reset_velocity_noise,
     )
+
+
+def standard_normal_policy(family: Family) -> _core.GaussianPolicy:
+    """Actions ~ N(0, 1) in every state, before they are clipped."""
+    d, a = family.obs_dim, family.act_dim
+    return _core.GaussianPolicy(
+        [(np.zeros((a, d), np.float32), np.zeros(a, np.float32))],
+        log_std=np.zeros(a, np.float32),
+        obs_mean=np.zeros(d, np.float32),
+        obs_std=np.ones(d, np.float32),
+    )
+
+
+def model_content(path: pathlib.Path) -> dict[str, bytes]:
+    """What the compiled model of an XML file consists of, by field.
+
+    Raises:
+        ValueError: the model does not load.
+    """
+    return _core.model_content(os.fspath(path))

@@ -25,6 +25,8 @@ class _Constants:
 class TorchFamily:
     """Rewards and termination of transitions, as the native core computes them in float64.
 
+    "Finite" is meant in float32, the precision of the data, whatever dtype is computed in.
+
     Leading dimensions are free: next_obs (…, D), actions (…, A), ψ (K,) or one per row (…, K). The
     result has the dtype of next_obs and is on the device of the family.
     """
@@ -91,7 +93,7 @@ class TorchFamily:
 
         Rounded inwards, so that comparing in `dtype` and comparing in float64 agree exactly.
         """
-        largest = torch.finfo(dtype).max
+        largest = torch.finfo(torch.float32).max
         low, high = [-largest] * self.family.obs_dim, [largest] * self.family.obs_dim
         for h in self.family.healthy:
             for i in h.indices:
@@ -110,7 +112,7 @@ class TorchFamily:
 def _finite_rows(x: Tensor) -> Tensor:
     """Whether every entry of a row of x (…, D) is finite (…,) bool."""
     # 0 · x is a not-a-number where x is not finite. Four times faster than isfinite and all.
-    return (0 * x).sum(-1) == 0
+    return (0 * x.float()).sum(-1) == 0
 
 
 def _rounded_down(value: float, dtype: torch.dtype) -> float:

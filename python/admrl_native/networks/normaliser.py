@@ -51,6 +51,33 @@ class Normaliser(nn.Module):
         self.mean.copy_(self.mean64)
         self.std.copy_((self.sum_of_squares / total).sqrt().clamp(min=_SMALLEST_STD))
 
+    @torch.no_grad()
+    def adopt(self, statistics: Normaliser, *first_layers: tuple[Tensor, Tensor]) -> None:
+        """Takes on other statistics; the networks behind it stay the same functions.
+
+        W' = W diag(std'/std), b' = b + W (mean' − mean)/std, in float64. An entry that never moved
+        (std at its least) keeps its weights: the function stays what it was where that entry is its
+        mean, which is all that was seen of it. Statistics that are taken on for the first time,
+        instead of (0, 1), are what the weights were drawn for: these stay.
+
+        Args:
+            statistics: of the same D entries.
+            first_layers: (weight (out, D or more), bias (out,)) that the output goes into, with
+                other inputs behind it.
+        """
+        fresh = bool((self.mean == 0).all() and (self.std == 1).all())
+        d = self.mean.numel()
+        mean, std = self.mean.double(), self.std.double()
+        new_mean, new_std = statistics.mean.to(mean), statistics.std.to(mean)
+        moved = self.std > _SMALLEST_STD
+        factor = torch.where(moved, new_std / std, 1.0)
+        shift = (new_mean - mean) / torch.where(moved, std, new_std)
+        for weight, bias in () if fresh else first_layers:
+            w = weight[:, :d].double()
+            bias.add_((w @ shift).to(bias))
+            weight[:, :d] = (w * factor).to(weight)
+        self.load_state_dict(statistics.state_dict())
+
     def forward(self, rows: Tensor) -> Tensor:
         """(rows − mean) / std."""
         return (rows - self.mean) / self.std

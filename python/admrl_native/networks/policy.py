@@ -42,6 +42,10 @@ class GaussianPolicy(nn.Module):
         """log π_θ(a|s), shape (…,), of obs (…, D) and actions (…, A)."""
         return gaussian_log_prob(actions, self(obs), self.log_std)
 
+    def adopt_normaliser(self, states: Normaliser) -> None:
+        """Takes on other statistics of the states and stays the same policy."""
+        self.normaliser.adopt(states, self.mean.weights_and_biases()[0])
+
     # θ as one vector
 
     def _ordered_params(self) -> list[nn.Parameter]:
@@ -82,3 +86,8 @@ def gaussian_log_prob(actions: Tensor, mean: Tensor, log_std: Tensor) -> Tensor:
     """log N(a; μ, diag σ²) summed over the last dimension."""
     z = (actions - mean) * torch.exp(-log_std)
     return -(0.5 * z * z + log_std + _LOG_SQRT_2PI).sum(-1)
+
+
+def gaussian_entropy(log_std: Tensor) -> Tensor:
+    """Entropy (…,) of N(μ, diag σ²) in nats, of log σ (…, A)."""
+    return (log_std + (0.5 + _LOG_SQRT_2PI)).sum(-1)

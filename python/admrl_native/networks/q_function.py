@@ -43,6 +43,10 @@ class TwinQ(nn.Module):
         for _, bias in self._last_layers():
             bias.fill_(value)
 
+    def first_layers(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
+        """(weight (out, D + A), bias (out,)) of both."""
+        return [net.weights_and_biases()[0] for net in self.nets if isinstance(net, Mlp)]
+
     def _last_layers(self) -> list[tuple[nn.Parameter, nn.Parameter]]:
         return [net.weights_and_biases()[-1] for net in self.nets if isinstance(net, Mlp)]
 

@@ -22,9 +22,10 @@ from ..runs.evaluations import (
     read_evaluation,
     run_returns,
 )
-from ..runs.folder import RunFolder
+from ..runs.folder import RunFolder, recorded_world
 from ..runs.metrics import finite
 from ..runs.summary import Summary, summarise
+from ..runs.world import World
 from ..settings import SettingError
 from .labels import label, order, varied_options, varied_values
 
@@ -45,6 +46,7 @@ class ReportedRun:
         path: its folder.
         summary: what it learned.
         origin: versions, machine, commit, as config.yaml has them.
+        world: what its numbers are about.
         evaluations: by name of the grid.
         label: of its method; see `labels`.
     """
@@ -52,6 +54,7 @@ class ReportedRun:
     path: pathlib.Path
     summary: Summary
     origin: Mapping[str, Any]
+    world: World
     evaluations: Mapping[str, StoredEvaluation]
     label: str = ""
 
@@ -112,22 +115,18 @@ def _read_run(path: pathlib.Path) -> ReportedRun:
             raise SettingError(
                 "run", f"expected {stored.path} to be of {config.title}, got one of {theirs}"
             )
-    return ReportedRun(path, summary, origin, evaluations)
+    return ReportedRun(path, summary, origin, recorded_world(path), evaluations)
 
 
 def _labelled(runs: Sequence[ReportedRun]) -> list[ReportedRun]:
     first = runs[0]
     for other in runs[1:]:
-        for what, a, b in (
-            ("definition", *(_definition(r.config.family) for r in (first, other))),
-            ("physics", *(r.config.training.physics for r in (first, other))),
-        ):
-            if a != b:
-                raise SettingError(
-                    "run",
-                    f"expected one {what} of {first.config.family.name}, but it differs between "
-                    f"{first.path} and {other.path}",
-                )
+        if difference := first.world.difference(other.world):
+            raise SettingError(
+                "run",
+                f"expected one {first.config.family.name}, but {first.path} and {other.path} "
+                f"differ: {difference}",
+            )
     varied = varied_options([r.config for r in runs])
     found: dict[tuple[str, int], ReportedRun] = {}
     for run in sorted(runs, key=lambda r: order(r.config, varied)):
@@ -140,11 +139,6 @@ def _labelled(runs: Sequence[ReportedRun]) -> list[ReportedRun]:
                 f"{run.path} are both {run.label}, seed {run.config.seed}",
             )
     return list(found.values())
-
-
-def _definition(family: Family) -> tuple[Any, ...]:
-    """What makes tasks comparable; not where the model lies on a machine."""
-    return (family.task_names, family.task_low, family.task_high, family.form, family.features)
 
 
 # Writing
@@ -215,6 +209,7 @@ def _run(run: ReportedRun) -> dict[str, Any]:
         "settings": config.to_dict()["settings"],
         **run.origin,
         "commit": _short(run.origin["commit"]),
+        "robot": run.world.robot or "not recorded",
     }
 
 

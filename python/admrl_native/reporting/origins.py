@@ -46,10 +46,11 @@ def origins(report: Mapping[str, Any], numbers: Numbers) -> Markup:
                     show("complete"),
                     *packages,
                     show("commit"),
+                    show("robot"),
                 ]
             )
         head = ["folder", "method", "processor", "seed", "complete", "admrl_native", "torch"]
-        parts.append(table([*head, "mujoco", "python", "commit"], rows, words=(0, 1, 2)))
+        parts.append(table([*head, "mujoco", "python", "commit", "robot"], rows, words=(0, 1, 2)))
         parts += [_settings(family, label) for label in family["labels"]]
     return element("section", *parts)
 

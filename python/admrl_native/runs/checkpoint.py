@@ -16,6 +16,8 @@ import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from .storage import sync_folder, write_durably
+
 if TYPE_CHECKING:
     import torch
 
@@ -63,7 +65,7 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint) -> pathlib.Path:
                 raise ValueError(f"{kind}: expected a name of letters, digits, _ . -, got {name!r}")
             # Copies: safetensors refuses tensors that share memory.
             copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-            _write(temporary / kind / f"{name}.safetensors", safetensors.torch.save(copies))
+            write_durably(temporary / kind / f"{name}.safetensors", safetensors.torch.save(copies))
     rest = {
         "number": checkpoint.number,
         "task": checkpoint.task,
@@ -71,8 +73,13 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint) -> pathlib.Path:
         "counters": checkpoint.state["counters"],
         "recorder": checkpoint.recorder,
     }
-    _write(temporary / "state.json", json.dumps(rest, indent=1).encode())
+    write_durably(temporary / "state.json", json.dumps(rest, indent=1).encode())
+    for part in (*_TENSORS, "."):
+        sync_folder(temporary / part)
+    if final.exists():  # of an attempt that ended before anything counted on it
+        _discard(folder, checkpoint.number)
     os.replace(temporary, final)
+    sync_folder(folder)
     return final
 
 
@@ -145,10 +152,3 @@ def _task(folder: pathlib.Path, number: int) -> int:
 
 def _path(folder: pathlib.Path, number: int) -> pathlib.Path:
     return folder / f"{number:06d}"
-
-
-def _write(path: pathlib.Path, content: bytes) -> None:
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

@@ -19,6 +19,7 @@ from ..families.declaration import Family
 from ..settings import SettingError
 from .options import options, override
 from .presets import PRESETS, preset
+from .world import World
 
 DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_FAMILY = "Hopper2D"
@@ -92,6 +93,11 @@ class Config:
         """Whether a dynamics model is learned."""
         return METHODS[self.method].model_based
 
+    @property
+    def return_offset(self) -> float:
+        """What the constant part of the reward adds up to in an episode, its size."""
+        return abs(self.family.bonus) * self.training.physics.horizon
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values only: what `from_dict` reads. Settings are those that the method reads."""
         return {
@@ -107,10 +113,14 @@ class Config:
         }
 
     def digest(self, *, without: str = "") -> str:
-        """Of the family and the settings, one group of them left out: equal if these are equal."""
-        values = self.to_dict()
-        settings = {k: v for k, v in values["settings"].items() if k != without}
-        text = json.dumps([values["family_definition"], settings], sort_keys=True)
+        """Of the family, its robot as it is now, the simulator and the settings.
+
+        Args:
+            without: a group of settings that does not count.
+        """
+        world = World.of(self.family, self.training.physics).digest()
+        settings = {k: v for k, v in self.to_dict()["settings"].items() if k != without}
+        text = json.dumps([world, settings], sort_keys=True)
         return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
 
     @classmethod
@@ -126,6 +136,7 @@ class Config:
                 raise SettingError(stored, "expected a value, got none")
         if "family_definition" not in values:
             raise SettingError("family_definition", "expected a value, got none")
+        values = _with_corrections(values)
         first_psi = values["first_psi"]
         family = Family.from_dict(values["family_definition"])
         for name, choices in (("method", tuple(METHODS)), ("preset", PRESETS)):
@@ -259,6 +270,23 @@ def _what_is_read(method: str, training: TrainingSettings) -> dict[str, Any]:
         for group, fields in training.to_dict().items()
     }
     return {group: fields for group, fields in found.items() if fields}
+
+
+def _with_corrections(values: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What was written when the run, not its family, said how its model is corrected."""
+    settings, family = values["settings"], values["family_definition"]
+    physics = settings.get("physics") if isinstance(settings, Mapping) else None
+    if not (isinstance(physics, Mapping) and isinstance(family, Mapping)):
+        return values  # whoever reads it says what is wrong
+    if "halve_margins" not in physics:
+        return values
+    others = {name: value for name, value in physics.items() if name != "halve_margins"}
+    corrections = {"halve_margins": physics["halve_margins"], "reset_within_limits": False}
+    return {
+        **values,
+        "settings": {**settings, "physics": others},
+        "family_definition": {**corrections, **family},
+    }
 
 
 def _restored(method: str, stored: Any, others: TrainingSettings) -> TrainingSettings:

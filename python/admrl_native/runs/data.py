@@ -8,12 +8,13 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from .folder import write_atomically
+from .storage import digest_of, write_atomically
 
 if TYPE_CHECKING:
     import torch
 
 _PURPOSE = re.compile(r"[a-z][a-z-]*")
+_SHARD = re.compile(r"\.?[a-z][a-z-]*-\d{6,}\.safetensors(\.part)?")
 
 
 @dataclasses.dataclass
@@ -23,10 +24,12 @@ class DataShards:
     Attributes:
         folder: the run's data folder.
         counts: shards by purpose.
+        digests: what each shard is known by, by its file name.
     """
 
     folder: pathlib.Path
     counts: dict[str, int] = dataclasses.field(default_factory=dict)
+    digests: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def append(self, purpose: str, transitions: Mapping[str, torch.Tensor]) -> None:
         """Stores transitions as the next shard of their purpose.
@@ -47,11 +50,15 @@ class DataShards:
             raise ValueError(f"transitions: expected tensors of one length, got {lengths}")
         number = self.counts.get(purpose, 0)
         tensors = {name: value.detach().cpu().contiguous() for name, value in transitions.items()}
-        write_atomically(self._path(purpose, number), safetensors.torch.save(tensors))
+        path, content = self._path(purpose, number), safetensors.torch.save(tensors)
+        write_atomically(path, content)
+        self.digests[path.name] = digest_of(content)
         self.counts[purpose] = number + 1
 
-    def truncate(self, counts: Mapping[str, int]) -> None:
+    def truncate(self, counts: Mapping[str, int], digests: Mapping[str, str]) -> None:
         """Forgets, and deletes, every shard beyond these counts, and what a crash left unfinished.
+
+        Files that are no shards are left alone.
 
         Raises:
             FileNotFoundError: a shard that should be there is missing.
@@ -63,21 +70,35 @@ class DataShards:
                     f"{path}: expected a data shard that the checkpoint counts, found none"
                 )
         for path in self.folder.iterdir():
-            if path not in keep:
+            if path not in keep and _SHARD.fullmatch(path.name):
                 path.unlink()
-        self.counts = dict(counts)
+        self.counts, self.digests = dict(counts), dict(digests)
 
     def load(self) -> dict[str, dict[str, torch.Tensor]]:
-        """Every transition by purpose, shards concatenated in the order they were stored."""
+        """Every transition by purpose, shards concatenated in the order they were stored.
+
+        Raises:
+            ValueError: a shard is missing, damaged, or not the one that was stored.
+        """
         import safetensors.torch
         import torch
 
         loaded = {}
         for purpose, count in self.counts.items():
-            shards = [safetensors.torch.load_file(self._path(purpose, i)) for i in range(count)]
+            shards = [safetensors.torch.load(self._read(purpose, i)) for i in range(count)]
             if shards:
                 loaded[purpose] = {name: torch.cat([s[name] for s in shards]) for name in shards[0]}
         return loaded
+
+    def _read(self, purpose: str, number: int) -> bytes:
+        path = self._path(purpose, number)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise ValueError(f"{path}: expected a data shard: {error.strerror}") from None
+        if digest_of(content) != self.digests.get(path.name):
+            raise ValueError(f"{path}: expected the data shard that was stored, but it was changed")
+        return content
 
     def _path(self, purpose: str, number: int) -> pathlib.Path:
         return self.folder / f"{purpose}-{number:06d}.safetensors"

@@ -20,11 +20,13 @@ from .evaluation_jobs import (
 from .evaluation_plan import EvaluationFolder, EvaluationPlan
 from .evaluations import FORMAT
 from .executor import Executor
-from .folder import RunFolder, write_atomically
+from .folder import RunFolder
 from .job_log import JobLog
 from .job_progress import JobProgress
 from .metrics import finite
 from .progress import number, psi_text
+from .remarks import EXCLUDED
+from .storage import write_atomically
 
 if TYPE_CHECKING:
     from ..evaluation.oracle import OracleResult
@@ -111,7 +113,7 @@ class _Evaluation:
             save_state(self._place.zero_shot, batch, done["state"])
             for task, adapted in zip(job.tasks, done["adapted"], strict=True):
                 self._keep_returns(task, adapted, seconds / len(job.tasks), batch=batch)
-            self._progress.job(f"zero-shot, {len(job.tasks)} tasks")
+            self._progress.job(f"zero-shot, {len(job.tasks)} tasks{_excluded(done['adapted'])}")
 
         self._do(
             f"zero-shot adaptation to {len(self._tasks)} tasks of {self._plan.grid}",
@@ -137,7 +139,8 @@ class _Evaluation:
             figures = ", ".join(
                 f"{self._mean(job.task, n)} after {n} samples" for n in (0, *job.wanted)
             )
-            self._progress.job(f"psi {psi_text(self._plan.psis[job.task])}: {figures}")
+            psi = psi_text(self._plan.psis[job.task])
+            self._progress.job(f"psi {psi}: {figures}{_excluded(done)}")
 
         self._do(
             f"adaptation with {', '.join(map(str, self._plan.real_samples[1:]))} real samples",
@@ -278,6 +281,7 @@ class _Evaluation:
             "real_samples": n,
             "select": adapted["select"],
             "fresh": adapted["fresh"],
+            "excluded": adapted["excluded"],
             **more,
             "seconds": round(seconds, 3),
         }
@@ -287,6 +291,12 @@ class _Evaluation:
     def _mean(self, task: int, n: int) -> str:
         fresh = self._returns[task, n]["fresh"]
         return number(sum(fresh) / len(fresh))
+
+
+def _excluded(adapted: Sequence[Mapping[str, Any]]) -> str:
+    """What is said of the samples in which the simulation blew up."""
+    count = sum(a["excluded"] for a in adapted)
+    return f"; {count:,} {EXCLUDED}" if count else ""
 
 
 def _seconds(lines: Iterable[Mapping[str, Any]]) -> float:

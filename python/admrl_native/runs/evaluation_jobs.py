@@ -178,6 +178,7 @@ def _plain(adapted: Adapted) -> dict[str, Any]:
         "real_samples": adapted.real_samples,
         "select": adapted.returns.select.tolist(),
         "fresh": adapted.returns.fresh.tolist(),
+        "excluded": adapted.excluded,
         "policy": safetensors.torch.save(policy),
     }
 

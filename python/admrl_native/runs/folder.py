@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import pathlib
+import shutil
 from typing import Any, BinaryIO
 
 import yaml
 
+from ..families.declaration import Family
+from ..families.native import model_content
+from ..families.robot import copy_robot, differing_fields
 from ..settings import SettingError
 from .config import Config
 from .provenance import package_version, provenance
+from .storage import lock_file, read_yaml, write_atomically
+from .world import World
 
 # Raised whenever a folder of an earlier version could not be continued exactly.
-FORMAT = 1
+FORMAT = 2
+OLD_FORMATS = (1,)  # can be read, but do not hold the robot
 
 
 @dataclasses.dataclass(frozen=True)
@@ -44,6 +50,10 @@ class RunFolder:
         return self.path / "data"
 
     @property
+    def robot(self) -> pathlib.Path:
+        return self.path / "robot"
+
+    @property
     def picture(self) -> pathlib.Path:
         return self.path / "summary.png"
 
@@ -59,68 +69,180 @@ def default_path(config: Config, parent: pathlib.Path = pathlib.Path("runs")) ->
 
 
 def create(path: pathlib.Path, config: Config) -> RunFolder:
-    """Makes a run folder with its config.yaml.
+    """Makes a run folder with its config.yaml and a copy of the robot.
 
     Args:
         path: must not exist, or be an empty folder.
         config: the run's configuration.
 
     Raises:
-        SettingError: the folder has files in it or cannot be written.
+        SettingError: the folder has files in it or cannot be written, or the robot cannot be
+            copied.
     """
     expected = "expected a new or empty folder that can be written"
     try:
         path.mkdir(parents=True, exist_ok=True)
-        if any(path.iterdir()):
+        if not never_begun(path):
             raise SettingError("out", f"{expected}, got {path}, which has files in it")
         folder = RunFolder(path)
-        folder.checkpoints.mkdir()
-        folder.data.mkdir()
+        folder.checkpoints.mkdir(exist_ok=True)
+        folder.data.mkdir(exist_ok=True)
+        shutil.rmtree(folder.robot, ignore_errors=True)
+        copied = copy_robot(config.family, folder.robot)
         header = {"format": FORMAT, "version": package_version()}
-        text = yaml.safe_dump(header, sort_keys=False) + config.to_yaml(provenance())
+        own = _with_robot(config, copied)
+        world = World.of(own.family, own.training.physics).record()
+        world["model"] = copied.relative_to(folder.path).as_posix()
+        text = yaml.safe_dump(header, sort_keys=False)
+        text += config.to_yaml({"world": world, **provenance()})
         write_atomically(folder.config, text.encode())
     except OSError as error:
         raise SettingError("out", f"{expected}, got {path}: {error.strerror}") from None
+    except SettingError:
+        raise
+    except ValueError as error:
+        raise SettingError("", str(error)) from None
     return folder
 
 
-def open_folder(path: pathlib.Path, *, name: str = "resume") -> tuple[RunFolder, Config]:
-    """The folder of an earlier run, and its configuration.
+def never_begun(path: pathlib.Path) -> bool:
+    """There is no folder, an empty one, or one whose making was interrupted: no config.yaml yet."""
+    if path.exists() and not path.is_dir():
+        return False
+    robot = path / "robot"
+    return all(
+        p.is_dir() or p.name == ".config.yaml.part" or p.is_relative_to(robot)
+        for p in path.rglob("*")
+    )
+
+
+def _with_robot(config: Config, model: pathlib.Path) -> Config:
+    """The configuration with another file for its robot."""
+    family = dataclasses.replace(config.family, model=str(model.resolve()))
+    return dataclasses.replace(config, family=family)
+
+
+def open_folder(
+    path: pathlib.Path, *, name: str = "resume", to_read: bool = False
+) -> tuple[RunFolder, Config]:
+    """The folder of an earlier run, and its configuration with the run's own copy of the robot.
 
     Args:
         path: the folder.
         name: what the caller calls it, for the error message.
+        to_read: nothing is to be computed: folder format 1 and other simulators will do.
 
     Raises:
-        SettingError: not a run folder, from another version, or its configuration is damaged.
+        SettingError: not a run folder, from another version, its configuration is damaged, or its
+            world is not the one that there is now.
     """
+    folder, values = _read(path, name)
+    _check_version(name, path, values, OLD_FORMATS if to_read else ())
+    try:
+        config = Config.from_dict(values)
+        world = _stored_world(folder, values)
+    except (ValueError, TypeError, KeyError) as error:
+        raise SettingError(name, f"expected a valid {folder.config}: {error}") from None
+    if values["format"] in OLD_FORMATS:
+        return folder, config
+    config = _with_robot(config, folder.path / world["model"])
+    if not to_read:
+        _check_world(name, folder, config, world)
+    return folder, config
+
+
+def recorded_world(path: pathlib.Path) -> World:
+    """The world of a run, as its folder has it.
+
+    Raises:
+        SettingError: as `open_folder`, to read.
+    """
+    _, config = open_folder(path, name="run", to_read=True)
+    folder, values = _read(path, "run")
+    return World.recorded(config.family, config.training.physics, _stored_world(folder, values))
+
+
+def check_source(folder: RunFolder) -> None:
+    """Whether the file that a run's robot was copied from, if it is still there, is that robot yet.
+
+    The run would go on with its copy; who edited the file may expect that it counts.
+
+    Raises:
+        SettingError: it is another robot by now.
+    """
+    _, values = _read(folder.path, "resume")
+    try:
+        source = Family.from_dict(values["family_definition"]).model_path()
+        theirs = model_content(source)
+    except (ValueError, OSError):
+        return
+    fields = differing_fields(model_content(folder.path / values["world"]["model"]), theirs)
+    if fields:
+        raise SettingError(
+            "resume",
+            f"expected {source} as {folder.path} began with, but {fields} differ; restore it, or "
+            "begin a new run",
+        )
+
+
+def _read(path: pathlib.Path, name: str) -> tuple[RunFolder, dict[str, Any]]:
+    """A folder, and what its config.yaml says."""
     folder = RunFolder(path)
     if not folder.config.is_file():
         raise SettingError(name, f"expected a run folder, got {path}, which has no config.yaml")
     try:
-        values = yaml.safe_load(folder.config.read_text())
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        reason = str(error).splitlines()[0]
-        raise SettingError(name, f"expected a readable {folder.config}: {reason}") from None
+        values = read_yaml(folder.config)
+    except (OSError, ValueError) as error:
+        raise SettingError(name, f"expected a readable {folder.config}: {error}") from None
     if not isinstance(values, dict) or "format" not in values:
         raise SettingError(name, f"expected {folder.config} to name its format, which it does not")
-    _check_version(name, path, values)
-    try:
-        config = Config.from_dict(values)
-    except (ValueError, TypeError, KeyError) as error:
-        raise SettingError(name, f"expected a valid {folder.config}: {error}") from None
-    return folder, config
+    return folder, values
 
 
-def _check_version(name: str, path: pathlib.Path, values: dict[str, Any]) -> None:
+def _check_version(
+    name: str, path: pathlib.Path, values: dict[str, Any], others: tuple[int, ...]
+) -> None:
     ours, theirs = package_version(), str(values.get("version"))
-    if values["format"] != FORMAT or theirs.split(".")[:2] != ours.split(".")[:2]:
+    known = values["format"] in (FORMAT, *others)
+    if not known or theirs.split(".")[:2] != ours.split(".")[:2]:
         series = ".".join(ours.split(".")[:2])
+        why = ", which does not hold its robot: a report can be made of it, and no more"
         raise SettingError(
             name,
             f"expected a run of admrl_native {series} (folder format {FORMAT}), "
-            f"got {path}, written by {theirs} (folder format {values['format']})",
+            f"got {path}, written by {theirs} (folder format {values['format']})"
+            + (why if values["format"] in OLD_FORMATS else ""),
         )
+
+
+def _stored_world(folder: RunFolder, values: dict[str, Any]) -> dict[str, Any]:
+    """The part "world" of config.yaml; {} for folder format 1."""
+    if values["format"] in OLD_FORMATS:
+        return {}
+    world = values.get("world")
+    if not isinstance(world, dict) or world.keys() != {"robot", "mujoco", "rules", "model"}:
+        raise ValueError(f"world: expected robot, mujoco, rules and model, got {world!r}")
+    model = pathlib.PurePosixPath(str(world["model"]))
+    if model.is_absolute() or ".." in model.parts or not (folder.path / model).is_file():
+        raise ValueError(f"world: expected the run's own copy of its robot, found no {model}")
+    return world
+
+
+def _check_world(name: str, folder: RunFolder, config: Config, stored: dict[str, Any]) -> None:
+    try:
+        now = World.of(config.family, config.training.physics).record()
+    except ValueError as error:
+        raise SettingError(name, f"expected the robot of the run to load: {error}") from None
+    expected = {
+        "mujoco": "MuJoCo {0} as the run began with, found {1}; pip install mujoco-core=={0}",
+        "rules": "rules {0} of the simulation as the run began with, found {1}: it needs the "
+        "admrl_native that it was begun with",
+        "robot": f"{stored['model']} as it was copied into the run, but it was changed",
+    }
+    for key, text in expected.items():
+        if now[key] != stored[key]:
+            problem = text.format(stored[key], now[key])
+            raise SettingError(name, f"expected {problem} ({folder.path})")
 
 
 def lock(folder: RunFolder) -> BinaryIO:
@@ -131,34 +253,12 @@ def lock(folder: RunFolder) -> BinaryIO:
     """
     try:
         file = open(folder.path / ".lock", "wb")  # noqa: SIM115  (open as long as the run)
+        free = lock_file(file)
     except OSError as error:
         raise SettingError("resume", f"expected a folder to write in: {error}") from error
-    if not lock_file(file):
+    if not free:
         file.close()
         raise SettingError(
             "resume", f"expected a folder nobody trains in, got {folder.path}, which is in use"
         )
     return file
-
-
-def lock_file(file: BinaryIO) -> bool:
-    """Keeps other processes from locking an open file until it is closed; False if one did."""
-    try:
-        import fcntl
-    except ImportError:  # not POSIX: no advisory locks
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True
-
-
-def write_atomically(path: pathlib.Path, content: bytes) -> None:
-    """Puts a file in place whole: a reader, or a crash, sees the old one or the new one."""
-    temporary = path.with_name(f".{path.name}.part")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(temporary, path)

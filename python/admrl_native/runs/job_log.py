@@ -8,8 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..settings import SettingError
-from .folder import lock_file
 from .metrics import MetricsLog, read_metrics, truncate
+from .storage import lock_file
 
 
 class JobLog:
@@ -41,10 +41,11 @@ class JobLog:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = open(path, "ab")  # noqa: SIM115  (open as long as the log)
+            free = lock_file(self._lock)
         except OSError as error:
             raise SettingError(name, f"expected a file to write, got {path}: {error}") from None
         try:
-            if not lock_file(self._lock):
+            if not free:
                 raise SettingError(name, f"expected a file nobody writes to, got {path}")
             lines = _read(path, header, name)
             if lines:

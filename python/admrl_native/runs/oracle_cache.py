@@ -12,7 +12,6 @@ import json
 import pathlib
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -21,7 +20,8 @@ from ..evaluation.oracle import VERSION, OracleResult, learn
 from ..evaluation.settings import OracleSettings
 from ..families.declaration import Family
 from ..families.physics import PhysicsSettings
-from .folder import write_atomically
+from .storage import lock_file, write_atomically
+from .world import World
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +60,7 @@ class OracleCache:
         path = self._path(psi)
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path.with_name(f".{path.stem}.lock"), "wb") as lock:
-            _wait_for(lock)
+            lock_file(lock, wait=True)
             return self.find(psi) or self._learn(psi, threads, after_update)
 
     def _learn(
@@ -104,8 +104,7 @@ class OracleCache:
     def key(self, psi: Sequence[float] = ()) -> str:
         """A digest of all that decides the result for a task."""
         what = [
-            self.family.to_dict(),
-            self.physics.to_dict(),
+            World.of(self.family, self.physics).digest(),
             list(psi),
             self.settings.to_dict(),
             VERSION,
@@ -115,12 +114,3 @@ class OracleCache:
 
     def _path(self, psi: Sequence[float]) -> pathlib.Path:
         return self.folder / self.family.name.lower() / f"{self.key(psi)}.json"
-
-
-def _wait_for(lock: Any) -> None:
-    """Until no other process has the lock."""
-    try:
-        import fcntl
-    except ImportError:  # not POSIX: no advisory locks, and a task may be learned twice
-        return
-    fcntl.flock(lock, fcntl.LOCK_EX)

@@ -15,7 +15,11 @@ _Table = Mapping[str, Mapping[str, Any]]
 
 # Source: Appendices B and C. The defaults, which the other presets have, were measured to be more
 # accurate (docs/task-gradient.md).
-PAPER_GRADIENT: Mapping[str, Any] = {"gradient_hessian": "per-step", "gradient_damping": 0.1}
+PAPER_GRADIENT: Mapping[str, Any] = {
+    "gradient_hessian": "per-step",
+    "gradient_damping": 0.1,
+    "untrusted_gradient": "follow",
+}
 
 # Source: Appendix C and the authors' code. Other families: the defaults, which are Ant2D's.
 PAPER: _Table = {

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, TextIO
 
 from ..algorithms.methods import num_iterations
+from . import remarks
 from .config import Config
 from .time_left import in_words, make_time_left
 
@@ -61,6 +62,7 @@ class PlainProgress:
 
     def __init__(self, config: Config, stream: TextIO) -> None:
         self._schedule = config.training.schedule
+        self._offset = config.return_offset
         self._stream = stream
         self._left = make_time_left(config)
         self._model_based = config.model_based
@@ -84,9 +86,12 @@ class PlainProgress:
         elif event == "iteration":
             text = self._iteration(values)
         else:
-            text = line(event, values, self._schedule.n_tasks, self._stages(values))
+            text = line(event, values, self._schedule.n_tasks, self._stages(values), self._offset)
         if text is None:
             return
+        excluded = remarks.of_excluded(values)
+        if excluded is not None:
+            text += f"; {excluded}"
         seconds = self._left.seconds()
         if event in ("slbo-stage", "iteration") and seconds is not None:
             text += f"  ({in_words(seconds)} left)"
@@ -220,26 +225,38 @@ def make_progress(config: Config, *, stream: TextIO | None = None) -> Progress:
     return LiveProgress(config, stream) if stream.isatty() else PlainProgress(config, stream)
 
 
-def line(event: str, values: Mapping[str, Any], n_tasks: int, n_stages: int) -> str | None:
-    """The plain line of a metrics record; None for the events that are too many to show."""
+def line(
+    event: str, values: Mapping[str, Any], n_tasks: int, n_stages: int, offset: float = 0.0
+) -> str | None:
+    """The plain line of a metrics record; None for the events that are too many to show.
+
+    Args:
+        event: of the record.
+        values: of the record.
+        n_tasks: of the run.
+        n_stages: of the task.
+        offset: of a return, see `remarks.of_model`.
+    """
     head = f"task {values.get('task', 0) + 1}/{n_tasks}"
     get = values.get
+    remark = remarks.of_model(values, offset)
+    in_model = f"in the model {number(get('virtual_return'))}{f': {remark}' if remark else ''}"
     if event == "compute":
         return computed("virtual training", values)
     if event == "random-policy":
         psi, value = psi_text(get("psi")), number(get("return_mean"))
         return f"{head}  psi {psi}  random policy: return {value}"
     if event == "zero-shot":
-        return (
-            f"{head}  zero-shot: return {number(get('real_return'))} "
-            f"(in the model {number(get('virtual_return'))})"
-        )
+        return f"{head}  zero-shot: return {number(get('real_return'))} ({in_model})"
     if event == "slbo-stage":
         return (
             f"{head}  stage {get('stage', 0) + 1}/{n_stages}: return {number(get('real_return'))} "
-            f"(in the model {number(get('virtual_return'))}), "
+            f"({in_model}), "
             f"model error {number(get('validation_loss'))}"
         )
+    if event == "uniform-task":
+        psi = psi_text(get("next_psi"))
+        return f"{head}  the next task is drawn uniformly: {get('reason')}; next psi {psi}"
     if event == "task-gradient":
         return _gradient_lines(head, values)
     return None

@@ -13,7 +13,7 @@ from typing import Any
 
 from .config import available_cpus
 
-_PACKAGES = ("torch", "mujoco-core", "numpy", "safetensors")
+_PACKAGES = ("torch", "mujoco-core", "gymnasium", "numpy", "safetensors")
 
 
 def provenance() -> dict[str, Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..errors import NumericalError
 from ..settings import SettingError
 from . import checkpoint as checkpoints
 from .config import Config
@@ -41,15 +43,23 @@ class Recorder:
         self._data = DataShards(folder.data)
         try:
             self.resumed_from = checkpoints.load_newest(folder.checkpoints)
+            if self.resumed_from is None:
+                _check_nothing_is_lost(folder)
             before = self.resumed_from.recorder if self.resumed_from else _NOTHING
+            _check_config(folder, before["config"] or _identity(config), _identity(config))
             self._next_checkpoint = self.resumed_from.number + 1 if self.resumed_from else 0
             checkpoints.remove_after(folder.checkpoints, self._next_checkpoint - 1)
+            checkpoints.prune(folder.checkpoints)  # what a crash kept from it
             truncate(folder.metrics, before["metrics_lines"])
             truncate(folder.tasks, before["tasks_lines"])
-            self._data.truncate(before["data_shards"])
+            self._data.truncate(before["data_shards"], before["data_digests"])
+        except SettingError:
+            self._lock.close()
+            raise
         except (ValueError, OSError) as error:
             self._lock.close()
             raise SettingError("resume", f"expected an undamaged run folder: {error}") from error
+        self._identity = _identity(config)
         self._task = self.resumed_from.task if self.resumed_from else 0
         self._wall_before = float(before["wall_seconds"])
         self._began = time.perf_counter()
@@ -66,8 +76,15 @@ class Recorder:
         self._progress.start(past)
 
     def stored_data(self) -> dict[str, dict[str, torch.Tensor]]:
-        """The transitions stored so far, by purpose, in order."""
-        return self._data.load()
+        """The transitions stored so far, by purpose, in order.
+
+        Raises:
+            SettingError: they are damaged.
+        """
+        try:
+            return self._data.load()
+        except ValueError as error:
+            raise SettingError("resume", f"expected an undamaged run folder: {error}") from None
 
     def begin(self, compute: Mapping[str, str]) -> None:
         if compute == self._compute:  # the metrics of a resumed run are those of one that was not
@@ -96,6 +113,16 @@ class Recorder:
         self._data.append(purpose, transitions)
 
     def checkpoint(self, state: Mapping[str, Any]) -> None:
+        import torch
+
+        for kind in ("networks", "optimisers"):
+            for name, tensors in state[kind].items():
+                if not all(torch.isfinite(t).all() for t in tensors.values()):
+                    raise NumericalError(
+                        f"training in {self._folder.path} cannot go on: {name} ({kind}) is not "
+                        "finite; the checkpoint before is kept: see learning rates, step sizes and "
+                        "the scale of the rewards"
+                    )
         # A checkpoint counts lines: they must be there whenever it is.
         self._metrics.sync()
         self._tasks.sync()
@@ -103,6 +130,8 @@ class Recorder:
             "metrics_lines": self._metrics.lines,
             "tasks_lines": self._tasks.lines,
             "data_shards": dict(self._data.counts),
+            "data_digests": dict(self._data.digests),
+            "config": self._identity,
             "pending_gradient": self._tasks.pending,
             "wall_seconds": self._wall_seconds(),
         }
@@ -127,9 +156,51 @@ _NOTHING: Mapping[str, Any] = {
     "metrics_lines": 0,
     "tasks_lines": 0,
     "data_shards": {},
+    "data_digests": {},
+    "config": None,
     "pending_gradient": {},
     "wall_seconds": 0.0,
 }
+
+
+# Whoever writes one of these saves a checkpoint next.
+_CLOSED_BY_A_CHECKPOINT = {"zero-shot", "slbo-stage", "task", "iteration"}
+
+
+def _check_nothing_is_lost(folder: RunFolder) -> None:
+    """Whether a folder without a checkpoint is one that never had any: it begins anew then.
+
+    Raises:
+        SettingError: it had one; what it has learned is not to be thrown away unasked.
+    """
+    lines = read_metrics(folder.metrics)
+    had = any(line["event"] in _CLOSED_BY_A_CHECKPOINT for line in lines[:-1])
+    if had or not folder.checkpoints.is_dir():
+        raise SettingError(
+            "resume",
+            f"expected the run's checkpoints in {folder.checkpoints}, found none; bring them back, "
+            "or remove the folder of the run to begin anew",
+        )
+
+
+def _identity(config: Config) -> dict[str, Any]:
+    """What must not change under a run, as JSON reads it back."""
+    values = {k: v for k, v in config.to_dict().items() if k not in ("threads", "device")}
+    values["family_definition"] = config.family.declaration()
+    return dict(json.loads(json.dumps(values)))
+
+
+def _check_config(folder: RunFolder, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    for name in sorted(before.keys() | now):
+        ours, theirs = now.get(name), before.get(name)
+        if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
+            _check_config(folder, theirs, ours)
+        elif ours != theirs:
+            raise SettingError(
+                "resume",
+                f"expected {name}: {theirs} in {folder.config}, as the run was begun with, got "
+                f"{ours}; it was edited",
+            )
 
 
 def is_complete(folder: RunFolder) -> bool:

@@ -7,7 +7,7 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
-from . import accounts
+from . import accounts, remarks
 from .config import Config
 from .folder import RunFolder, open_folder
 from .metrics import read_metrics
@@ -69,7 +69,7 @@ def summarise(path: pathlib.Path) -> Summary:
     Raises:
         SettingError: not a run folder, or of another version.
     """
-    folder, config = open_folder(path, name="run")
+    folder, config = open_folder(path, name="run", to_read=True)
     return _summarise(folder, config)
 
 
@@ -108,6 +108,7 @@ def print_table(summary: Summary, stream: TextIO) -> None:
         f"{summary.virtual_samples:,} virtual samples, "
         f"{in_words(summary.wall_seconds)}"
     )
+    totals = "\n".join([totals, *remarks.of_run(summary.records, config.return_offset)])
     if stream.isatty():
         from rich.console import Console
         from rich.table import Table

@@ -5,16 +5,17 @@ from __future__ import annotations
 import contextlib
 import json
 import pathlib
-import shutil
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..settings import SettingError
 from .config import Config
-from .folder import RunFolder, create, lock_file, open_folder, write_atomically
+from .folder import RunFolder, create, never_begun, open_folder
 from .options import options
 from .recorder import is_complete
+from .storage import lock_file, write_atomically
+from .world import World
 
 # Longer than it takes until a machine that is lost also loses its locks on a shared file system.
 _LOCK_SECONDS = 300.0
@@ -30,7 +31,7 @@ def is_trained(path: pathlib.Path, config: Config) -> bool:
     Raises:
         SettingError: the folder is of something else, or of a run with other settings.
     """
-    if _never_begun(path):
+    if never_begun(path):
         return False
     folder, stored = open_folder(path, name="out")
     _check_same(path, stored, config)
@@ -39,10 +40,8 @@ def is_trained(path: pathlib.Path, config: Config) -> bool:
 
 def begin(path: pathlib.Path, config: Config) -> RunFolder:
     """The folder of a run that is not finished; made, if there is none."""
-    if not _never_begun(path):
+    if not never_begun(path):
         return RunFolder(path)
-    if path.exists():
-        shutil.rmtree(path)
     return create(path, config)
 
 
@@ -92,13 +91,6 @@ def error_file(out: pathlib.Path, name: str) -> pathlib.Path:
     return out / f"{name}.error.txt"
 
 
-def _never_begun(path: pathlib.Path) -> bool:
-    """There is no folder, or one whose making was interrupted: no file in it is whole."""
-    if path.exists() and not path.is_dir():
-        return False
-    return all(p.is_dir() or p.name == ".config.yaml.part" for p in path.rglob("*"))
-
-
 def _check_same(path: pathlib.Path, stored: Config, config: Config) -> None:
     values = {
         name: (getattr(stored, name), getattr(config, name))
@@ -110,5 +102,7 @@ def _check_same(path: pathlib.Path, stored: Config, config: Config) -> None:
         if theirs != ours:
             problem = f"expected {theirs} as in {path}, got {ours}; choose another --out"
             raise SettingError(name, problem)
-    if stored.family != config.family:
-        raise SettingError("out", f"expected {config.family.name} as it is now in {path}")
+    worlds = (World.of(c.family, c.training.physics) for c in (stored, config))
+    if difference := next(worlds).difference(next(worlds)):
+        problem = f"expected {config.family.name} as in {path}, but they differ: {difference}"
+        raise SettingError("out", f"{problem}; choose another --out")

@@ -13,6 +13,8 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..settings import SettingError
+
 # Does one job; calls its second argument, with or without a report, whenever a step of the job is
 # done.
 Work = Callable[[Any, Callable[..., None]], Any]
@@ -98,6 +100,10 @@ class Workers:
                 if kind == "step":
                     on_step(*value)
                     continue
+                if kind == "refused":
+                    if on_failure is None:
+                        raise SettingError(*value)
+                    value = f"a worker failed: {value[1]}"
                 if kind == "unmade" or (kind != "done" and on_failure is None):
                     raise RuntimeError(value)
                 job = busy.pop(ready)
@@ -172,6 +178,8 @@ def _serve(
             try:
                 result = work(job, lambda *report: connection.send(("step", report)))
                 connection.send(("done", (result, time.perf_counter() - began)))
+            except SettingError as error:
+                connection.send(("refused", (error.name, error.problem)))
             except Exception:
                 connection.send(("error", failed()))
     except (EOFError, ConnectionError):  # the parent is gone

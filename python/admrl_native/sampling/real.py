@@ -21,6 +21,7 @@ from ..networks.squashed_policy import SquashedGaussianPolicy
 from .trajectories import Trajectories
 
 FloatArray = NDArray[np.float32]
+SimulationError = _core.SimulationError
 
 
 @dataclasses.dataclass(frozen=True)

@@ -41,11 +41,10 @@ class Transitions:
         return cls(obs, actions, rewards.squeeze(-1), next_obs, dones.squeeze(-1))
 
 
-def finite_transitions(trajectories: Trajectories) -> dict[str, Tensor]:
-    """The columns of the transitions (M, …) whose next state is finite; dones float32."""
-    found = {name: getattr(trajectories, name).flatten(0, 1) for name in COLUMNS}
-    finite = torch.isfinite(found["next_obs"]).all(1)
-    return {name: x[finite].float() for name, x in found.items()}
+def sound_transitions(trajectories: Trajectories) -> dict[str, Tensor]:
+    """The columns of the transitions (M, …) that are not excluded; dones float32."""
+    sound = ~trajectories.excluded.flatten()
+    return {name: getattr(trajectories, name).flatten(0, 1)[sound].float() for name in COLUMNS}
 
 
 class TaskReplay:

@@ -25,6 +25,8 @@ class Trajectories:
         dones: (N, T) bool, the episode ended by the family's rule.
         timeouts: (N, T) bool, the episode ended at the horizon.
         log_probs: (N, T) log π(a|s).
+        excluded: (N, T) bool, the simulation blew up in this step (core/blow_up.hpp): the episode
+            ended, with reward 0, and nothing may be learned from it; None: in no step.
     """
 
     obs: Tensor
@@ -36,6 +38,11 @@ class Trajectories:
     dones: Tensor
     timeouts: Tensor
     log_probs: Tensor
+    excluded: Tensor = None  # type: ignore[assignment]
+
+    def __post_init__(self) -> None:
+        if self.excluded is None:
+            object.__setattr__(self, "excluded", torch.zeros_like(self.dones))
 
     @property
     def num_samples(self) -> int:
@@ -57,6 +64,17 @@ class Trajectories:
         begins = torch.cat([torch.ones_like(self.dones[:, :1]), self.ends[:, :-1]], 1)
         return column - torch.where(begins, column, 0).cummax(1).values
 
+    @property
+    def cut_off(self) -> Tensor:
+        """The step before one that is excluded, in the same episode (N, T) bool.
+
+        For whoever learns the episode is cut off here, as by a timeout, and goes on at its next
+        state: a simulation that blows up is neither a reward nor a punishment.
+        """
+        cut = torch.zeros_like(self.excluded)
+        cut[:, :-1] = self.excluded[:, 1:]
+        return cut & ~self.dones & ~self.timeouts
+
     def num_episodes(self) -> int:
         """Number of segments: episodes, and what the last column cuts off."""
         return int(self.ends.sum())
@@ -69,10 +87,16 @@ class Trajectories:
         """Undiscounted return of each environment's first episode (N,) float64.
 
         Unbiased where T is the horizon: each episode is followed to its end, and none counts twice.
+        One that blew up counts as the mean of the others, so that ending in this way is neither
+        better nor worse than they are; where all did, as what it earned until then.
         """
         ends = self.ends
         first = (ends.cumsum(1) - ends.long()) == 0
-        return torch.where(first, self.rewards.double(), 0.0).sum(1)
+        returns = torch.where(first, self.rewards.double(), 0.0).sum(1)
+        blew_up = (first & self.excluded).any(1)
+        if blew_up.any() and not blew_up.all():
+            returns[blew_up] = returns[~blew_up].mean()
+        return returns
 
     def rows(self, rows: Tensor) -> typing.Self:
         """Some of the environments, by their indices (R,)."""

@@ -60,6 +60,18 @@ class TaskGradient:
         """One line: "trusted", or why not."""
         return verdict(self.health, self.total, self.implicit, self.solves)
 
+    def no_guide(self, *, follow: bool) -> str | None:
+        """Why no step can be taken along it; None: one can.
+
+        Args:
+            follow: also where no component's sign can be trusted.
+        """
+        if not torch.isfinite(self.total).all():
+            return "the gradient is not finite"
+        if not follow and self.health.trusted is not None and not any(self.health.trusted):
+            return "no component's sign can be trusted"
+        return None
+
     def metrics(self) -> dict[str, Any]:
         """JSON-able summary."""
         return {
@@ -104,7 +116,7 @@ def task_gradient(
 
     Raises:
         ValueError: the samples are too few for what the settings ask for.
-        SolverError: a product with H is not finite.
+        SolverError: g or a product with H is not finite.
     """
     advantage = advantage.replace(gae_lambda=settings.gae_lambda)
     samples = GapSamples(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor
 
-from ..krylov import lanczos, solve_symmetric
+from ..krylov import SolverError, lanczos, solve_symmetric
 from .hessian import HessianProduct
 from .settings import TaskGradientSettings
 
@@ -66,7 +66,12 @@ def solve(
 
     Args:
         damping: μ; a solver gets P μ.
+
+    Raises:
+        SolverError: b or a product with H is not finite.
     """
+    if not torch.isfinite(b).all():
+        raise SolverError("task gradient: expected finite derivatives, got some that are not")
     limits = {"max_iterations": settings.max_iterations, "tolerance": settings.tolerance}
     raw_damping = damping * b.numel()
     if settings.solver == "minres":

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..sampling.trajectories import Trajectories
-from ..training.advantage import Value, advantages_and_returns, reward_grad_advantages
+from ..training.advantage import Value, advantages_and_returns
 from ..training.settings import AdvantageSettings
 
 Rows = Callable[[int], Tensor]  # indices of the rows to keep, of N rows
@@ -25,13 +25,11 @@ class JudgedTrajectories:
         advantages: Â (N, T).
         returns: discounted return from each step on (N, T), bootstrapped where an episode times
             out or is cut off.
-        reward_grad_advantages: ∂Â/∂ψ (N, T, K).
     """
 
     trajectories: Trajectories
     advantages: Tensor
     returns: Tensor
-    reward_grad_advantages: Tensor
 
     @classmethod
     def of(
@@ -42,7 +40,6 @@ class JudgedTrajectories:
             trajectories,
             advantages_and_returns(trajectories, value, advantage)[0],
             advantages_and_returns(trajectories, value, monte_carlo)[1],
-            reward_grad_advantages(trajectories, advantage),
         )
 
     def rows(self, rows: Tensor) -> JudgedTrajectories:
@@ -51,7 +48,6 @@ class JudgedTrajectories:
             self.trajectories.rows(rows),
             self.advantages[rows],
             self.returns[rows],
-            self.reward_grad_advantages[rows],
         )
 
 

@@ -92,5 +92,7 @@ def estimate_terms(
         hessian=hessian_product(
             virtual, samples.virtual_hat, horizon=horizon, settings=settings, advantage=advantage
         ),
-        mixed=MixedDerivative(virtual, mixed_weights(samples.virtual_hat, horizon, advantage)),
+        mixed=MixedDerivative(
+            virtual, mixed_weights(samples.virtual_hat.trajectories, horizon, advantage)
+        ),
     )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from ..sampling.trajectories import Trajectories
-from ..training.advantage import episode_weights
+from ..training.advantage import episode_weights, expected_reward_grad_advantages
 from ..training.settings import AdvantageSettings
 from .samples import JudgedTrajectories
 from .scans import centred_by_age
@@ -29,11 +29,10 @@ def advantage_weights(
     return (episode_weights(t, advantage) / horizon * centred).flatten()
 
 
-def mixed_weights(judged: JudgedTrajectories, horizon: int, advantage: AdvantageSettings) -> Tensor:
+def mixed_weights(trajectories: Trajectories, horizon: int, advantage: AdvantageSettings) -> Tensor:
     """γ^t ∂Â_t/∂ψ (M, K) float64: of M (Eq. 6)."""
-    t = judged.trajectories
-    centred = centred_by_age(t, judged.reward_grad_advantages)
-    return (episode_weights(t, advantage).unsqueeze(-1) / horizon * centred).flatten(0, 1)
+    expected = expected_reward_grad_advantages(trajectories, advantage)
+    return centred_by_age(trajectories, expected).flatten(0, 1) / horizon
 
 
 def return_weights(judged: JudgedTrajectories, horizon: int) -> Tensor:

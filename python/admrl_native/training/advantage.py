@@ -35,32 +35,48 @@ def advantages_and_returns(
 def generalised_advantages(
     trajectories: Trajectories, values: Tensor, next_values: Tensor, settings: AdvantageSettings
 ) -> tuple[Tensor, Tensor]:
-    """As `advantages_and_returns`, from the values (N, T) of the states and of the next ones."""
+    """As `advantages_and_returns`, from the values (N, T) of the states and of the next ones.
+
+    What is excluded teaches nothing: its episode is cut off before it, its own Â is the mean of the
+    others and its value target V.
+    """
     t = trajectories
     advantages, returns = _core.advantages(
         as_array(t.rewards),
         as_array(values),
         as_array(next_values),
         as_array(t.dones),
-        as_array(t.timeouts),
+        as_array(t.timeouts | t.cut_off),
         settings.gamma,
         settings.gae_lambda,
     )
     device = t.rewards.device
-    return torch.from_numpy(advantages).to(device), torch.from_numpy(returns).to(device)
+    found = torch.from_numpy(advantages).to(device), torch.from_numpy(returns).to(device)
+    if t.excluded.any():
+        found[0][t.excluded] = found[0][~t.excluded].mean().nan_to_num()
+        found[1][t.excluded] = values.to(found[1])[t.excluded]
+    return found
 
 
-def reward_grad_advantages(trajectories: Trajectories, settings: AdvantageSettings) -> Tensor:
-    """∂Â/∂ψ (N, T, K): GAE is linear in the rewards and V is held fixed.
+def expected_reward_grad_advantages(
+    trajectories: Trajectories, settings: AdvantageSettings
+) -> Tensor:
+    """w (N, T, K) with Σ w_t x_t ≈ E[Σ_t γ^t ∂Â_t/∂ψ x_t], whatever the batch cuts off.
+
+    GAE is linear in the rewards and V is held fixed: γ^t ∂Â_t/∂ψ = Σ_{l≥t} λ^{l−t} γ^l ∂r_l/∂ψ. A
+    product of the steps t and l is seen in every episode that began early enough for its step l,
+    so that it is l whose `episode_weights` count: w_t = Σ_{l≥t} λ^{l−t} γ^l/n_l ∂r_l/∂ψ. With those
+    of t, what the steps beyond the last column add would be missing.
 
     Source: Eq. 6.
     """
     t = trajectories
+    weighted = episode_weights(t, settings).unsqueeze(-1) * t.reward_grads.double()
     result = _core.reward_grad_advantages(
-        as_array(t.reward_grads),
+        as_array(weighted.float()),
         as_array(t.dones),
         as_array(t.timeouts),
-        settings.gamma,
+        1.0,
         settings.gae_lambda,
     )
     return torch.from_numpy(result).to(t.rewards.device)

@@ -38,9 +38,13 @@ class Agent:
         self.value_fit = ValueFit(self.value, value_fit)
 
     def adopt_normaliser(self, states: Normaliser) -> None:
-        """Copies the statistics of the states into the policy and the value function."""
-        self.policy.normaliser.load_state_dict(states.state_dict())
-        self.value.normaliser.load_state_dict(states.state_dict())
+        """The policy and the value function take on the statistics of the states.
+
+        Both stay the same functions (`Normaliser.adopt`). Adam's moments of V's first layer are
+        left as they are: the statistics move little by then, and the moments soon follow.
+        """
+        self.policy.adopt_normaliser(states)
+        self.value.normaliser.adopt(states, self.value.net.weights_and_biases()[0])
 
     def networks(self) -> dict[str, dict[str, Tensor]]:
         """Parameters and normalisers, by network."""

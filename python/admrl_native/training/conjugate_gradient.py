@@ -16,8 +16,8 @@ def conjugate_gradients(
 ) -> Tensor:
     """x (B, P) with H x ≈ b for B positive definite H.
 
-    For each system the iterate with the smallest residual, as the recurrence has it: residuals do
-    not fall monotonically. It stands still once that is at most tolerance · ‖b‖, or where pᵀ H p
+    For each system the last iterate, whose error is the smallest in the energy norm. It stands
+    still once its residual, as the recurrence has it, is at most tolerance · ‖b‖, or where pᵀ H p
     is not positive. The recurrence is in float64, the products in the type of b.
 
     Args:
@@ -30,7 +30,7 @@ def conjugate_gradients(
     residual = b.double()
     x, direction = torch.zeros_like(residual), residual
     square = _dot(residual, residual)
-    best, smallest, enough = x, square, tolerance**2 * square
+    enough = tolerance**2 * square
     for _ in range(iterations):
         image = product(direction.to(b)).double()
         curvature = _dot(direction, image)
@@ -40,9 +40,7 @@ def conjugate_gradients(
         residual = residual - length * image
         previous, square = square, _dot(residual, residual)
         direction = torch.where(active, residual + square / previous * direction, direction)
-        best = torch.where(square < smallest, x, best)
-        smallest = torch.minimum(square, smallest)
-    return best.to(b)
+    return x.to(b)
 
 
 def _dot(u: Tensor, v: Tensor) -> Tensor:

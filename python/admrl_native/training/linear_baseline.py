@@ -76,7 +76,8 @@ def baseline_advantages(
 
     Targets are the discounted returns up to the end of the episode, the horizon being one: V knows
     the time, so that it is 0 there. The fit goes over the episodes that began early enough to have
-    come to their end whatever happened; what the last column cuts off bootstraps from V.
+    come to their end whatever happened; what the last column cuts off, or a simulation that blew
+    up, bootstraps from V.
 
     Args:
         trajectories: N = B · R rows, those of a task one after the other.
@@ -99,7 +100,7 @@ def baseline_advantages(
     _, returns = generalised_advantages(t, zeros, zeros, advantage.replace(gae_lambda=1.0))
     steps = t.steps
     column = torch.arange(num_steps, device=steps.device)
-    whole = column - steps + horizon <= num_steps
+    whole = (column - steps + horizon <= num_steps) & ~_blew_up(t)
 
     def by_task(x: Tensor) -> Tensor:
         return x.reshape(num_tasks, -1, *x.shape[2:])
@@ -110,6 +111,14 @@ def baseline_advantages(
     values = baseline.values(by_task(t.obs), by_task(steps)).view_as(zeros)
     next_values = baseline.values(by_task(t.next_obs), by_task(steps + 1)).view_as(zeros)
     return generalised_advantages(t, values.float(), next_values.float(), advantage)[0]
+
+
+def _blew_up(t: Trajectories) -> Tensor:
+    """Whether the episode of a step ended with one that is excluded (N, T) bool."""
+    columns = torch.arange(t.rewards.shape[1], device=t.rewards.device)
+    ends = torch.where(t.ends, columns, columns[-1])
+    next_end = ends.flip(1).cummin(1).values.flip(1)
+    return t.excluded.gather(1, next_end)
 
 
 def standardised(advantages: Tensor) -> Tensor:

@@ -89,8 +89,8 @@ class PearlUpdate:
 
     def adopt_normalisers(self, inputs: Normaliser, transitions: Normaliser) -> None:
         """Copies the statistics of [s, u, z], and of the transitions that the encoder sees."""
-        self.sac.adopt_normaliser(inputs.state_dict())
-        self.encoder.normaliser.load_state_dict(transitions.state_dict())
+        self.sac.adopt_normaliser(inputs)
+        self.encoder.normaliser.adopt(transitions, self.encoder.net.weights_and_biases()[0])
 
     def networks(self) -> dict[str, dict[str, Tensor]]:
         """Parameters and normalisers, by network."""

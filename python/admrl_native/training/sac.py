@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from ..networks.normaliser import Normaliser
 from ..networks.q_function import TwinQ
 from ..networks.squashed_policy import SquashedGaussianPolicy
 from ..networks.subnormals import flush_subnormals
@@ -152,10 +153,11 @@ class SoftActorCritic:
 
     # State
 
-    def adopt_normaliser(self, inputs: Mapping[str, Tensor]) -> None:
-        """Copies the statistics of the inputs (a `Normaliser`'s state) into every network."""
-        for network in (self.actor, self.critics, self.targets):
-            network.normaliser.load_state_dict(inputs)
+    def adopt_normaliser(self, inputs: Normaliser) -> None:
+        """Every network takes on the statistics of the inputs and stays the same function."""
+        self.actor.normaliser.adopt(inputs, self.actor.net.weights_and_biases()[0])
+        for critics in (self.critics, self.targets):
+            critics.normaliser.adopt(inputs, *critics.first_layers())
 
     def start_values_at(self, value: float) -> None:
         """All critics are about `value` everywhere (scaled), before they learn."""

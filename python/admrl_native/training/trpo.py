@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..networks.policy import GaussianPolicy, gaussian_log_prob
+from ..krylov import NotFiniteError
+from ..networks.policy import GaussianPolicy, gaussian_entropy, gaussian_log_prob
 from .conjugate_gradient import conjugate_gradients
 from .fisher import FisherProducts, mean_kl
 from .settings import TrpoSettings
@@ -46,6 +47,8 @@ def trpo_update(
 
     maximise  E[π_θ(a|s)/π_old(a|s) · Â] + c · entropy(π_θ)   subject to   E[KL(π_old ‖ π_θ)] ≤ δ
 
+    Of the entropy Σ log σ is enough here: the rest of it is constant.
+
     Args:
         obs: (M, D).
         actions: (M, A), unclipped.
@@ -62,7 +65,7 @@ def trpo_update(
     def surrogate(theta: Tensor) -> Tensor:
         mean, log_std = policy.mean_and_log_std(theta, x)
         ratio = torch.exp(gaussian_log_prob(actions, mean, log_std) - old_log_prob)
-        return (ratio * weights).mean() + settings.entropy_coefficient * _entropy(log_std)
+        return (ratio * weights).mean() + settings.entropy_coefficient * log_std.sum(-1)
 
     gradient, old_value = torch.func.grad_and_value(surrogate)(params)
 
@@ -73,7 +76,7 @@ def trpo_update(
     fisher = FisherProducts(policy, params, x)
     step = trust_region_step(params, gradient, fisher, evaluate, settings)
     policy.set_params(step.params)
-    entropy = _entropy(policy.split_params(step.params)[1]).item()
+    entropy = gaussian_entropy(policy.split_params(step.params)[1]).item()
     return TrpoResult(step.kl, step.improvement, entropy, step.line_search_steps)
 
 
@@ -130,7 +133,7 @@ def _side_by_side(
 
     def surrogate(mean: Tensor, log_std: Tensor) -> Tensor:
         ratio = torch.exp(gaussian_log_prob(actions, mean, log_std) - old_log_prob)
-        bonus = settings.entropy_coefficient * _entropy(log_std).squeeze(1)
+        bonus = settings.entropy_coefficient * log_std.sum(-1).squeeze(1)
         return (ratio * weights).mean(1) + bonus
 
     def damped_fisher_product(v: Tensor) -> Tensor:
@@ -143,7 +146,7 @@ def _side_by_side(
     finite = gradient.isfinite().all(1) & curvature.isfinite()
     if not finite.all():
         wrong = (~finite).nonzero().flatten().tolist()
-        raise ValueError(
+        raise NotFiniteError(
             f"obs, actions, advantages: expected finite samples, tasks {wrong} are not"
         )
     pending = curvature > 0  # else a zero gradient: there is no direction to go
@@ -168,7 +171,7 @@ def _side_by_side(
 
     for policy, theta in zip(policies, found, strict=True):
         policy.set_params(theta)
-    entropies = _entropy(shape.split_params(found)[1])
+    entropies = gaussian_entropy(shape.split_params(found)[1])
     columns = (kls.tolist(), gains.tolist(), entropies.tolist(), steps.tolist())
     return [TrpoResult(*row) for row in zip(*columns, strict=True)]
 
@@ -178,8 +181,3 @@ def _normalised(policies: Sequence[GaussianPolicy], obs: Tensor) -> Tensor:
     means = torch.stack([policy.normaliser.mean for policy in policies])
     stds = torch.stack([policy.normaliser.std for policy in policies])
     return (obs - means.unsqueeze(1)) / stds.unsqueeze(1)
-
-
-def _entropy(log_std: Tensor) -> Tensor:
-    """Entropy of the Gaussian up to a constant: Σ log σ."""
-    return log_std.sum(-1)

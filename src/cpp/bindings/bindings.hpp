@@ -9,6 +9,7 @@ void bind_errors(pybind11::module_& m);
 void bind_build_info(pybind11::module_& m);
 void bind_thread_pool(pybind11::module_& m);
 void bind_family(pybind11::module_& m);
+void bind_model_content(pybind11::module_& m);
 void bind_simulation(pybind11::module_& m);
 void bind_policy(pybind11::module_& m);
 void bind_virtual_rollout(pybind11::module_& m);

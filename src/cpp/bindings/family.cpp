@@ -120,11 +120,15 @@ StepOutput::StepOutput(const std::vector<py::ssize_t>& leading, const FamilySpec
       reward_grads(shape(leading, spec.task_dim())),
       base_rewards(leading),
       dones(leading),
-      timeouts(leading) {}
+      timeouts(leading),
+      excluded(leading) {
+  std::ranges::fill(excluded.span, false);  // only a simulation excludes
+}
 
 StepArrays StepOutput::arrays() {
   return {next_obs.span.data(),     rewards.span.data(), reward_grads.span.data(),
-          base_rewards.span.data(), dones.span.data(),   timeouts.span.data()};
+          base_rewards.span.data(), dones.span.data(),   timeouts.span.data(),
+          excluded.span.data()};
 }
 
 py::dict StepOutput::dict() const {
@@ -135,6 +139,7 @@ py::dict StepOutput::dict() const {
   d["base_rewards"] = base_rewards.array;
   d["dones"] = dones.array;
   d["timeouts"] = timeouts.array;
+  d["excluded"] = excluded.array;
   return d;
 }
 

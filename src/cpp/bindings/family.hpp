@@ -17,7 +17,7 @@ struct StepOutput {
   pybind11::dict dict() const;
 
   NewArray<float> next_obs, rewards, reward_grads, base_rewards;
-  NewArray<bool> dones, timeouts;
+  NewArray<bool> dones, timeouts, excluded;
 };
 
 }  // namespace admrl

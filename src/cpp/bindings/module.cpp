@@ -9,6 +9,7 @@ PYBIND11_MODULE(_core, m) {
   admrl::bind_build_info(m);
   admrl::bind_thread_pool(m);
   admrl::bind_family(m);
+  admrl::bind_model_content(m);
   admrl::bind_simulation(m);
   admrl::bind_policy(m);
   admrl::bind_virtual_rollout(m);

@@ -90,7 +90,7 @@ Args:
 
 Returns:
     obs, next_obs (N, T, D), actions (N, T, A), reward_grads (N, T, K), rewards, base_rewards,
-    log_probs (N, T) float32, dones, timeouts (N, T) bool.
+    log_probs (N, T) float32, dones, timeouts, excluded (N, T) bool.
 
 Raises:
     ValueError: arguments that do not fit each other, or an action that is not finite.

@@ -108,16 +108,23 @@ void bind_simulation(py::module_& m) {
   simulation
       .def(py::init([](const FamilySpec& spec, std::string model_path, int num_envs,
                        int num_threads, int frame_skip, int horizon, bool halve_margins,
-                       double position_noise, double velocity_noise) {
-             const SimulationOptions options{
-                 std::move(model_path), num_envs,       num_threads,   frame_skip, horizon,
-                 halve_margins,         position_noise, velocity_noise};
+                       bool reset_within_limits, double position_noise, double velocity_noise) {
+             const SimulationOptions options{std::move(model_path),
+                                             num_envs,
+                                             num_threads,
+                                             frame_skip,
+                                             horizon,
+                                             halve_margins,
+                                             reset_within_limits,
+                                             position_noise,
+                                             velocity_noise};
              const py::gil_scoped_release released;
              return std::make_unique<Simulation>(spec, options);
            }),
            py::kw_only(), py::arg("spec"), py::arg("model_path"), py::arg("num_envs"),
            py::arg("num_threads"), py::arg("frame_skip"), py::arg("horizon"),
-           py::arg("halve_margins"), py::arg("position_noise"), py::arg("velocity_noise"))
+           py::arg("halve_margins"), py::arg("reset_within_limits"), py::arg("position_noise"),
+           py::arg("velocity_noise"))
       .def_property_readonly("obs_dim", [](const Simulation& s) { return s.spec().obs_dim(); })
       .def_property_readonly("act_dim", [](const Simulation& s) { return s.spec().act_dim(); })
       .def_property_readonly("task_dim", [](const Simulation& s) { return s.spec().task_dim(); })

@@ -135,9 +135,8 @@ iterations + 2) forward passes of the network.)")
       .def_property_readonly("result", &TrpoUpdateJob::result,
                              R"((kl, improvement, entropy, line_search_steps) of the last run.
 
-kl: mean KL(pi_old || pi_new), nats. improvement: of the surrogate. entropy: of the new policy up to
-a constant, the sum of log_std. line_search_steps: halvings made; -1: no step was accepted and the
-parameters are unchanged.
+kl: mean KL(pi_old || pi_new), nats. improvement: of the surrogate. entropy: of the new policy, nats.
+line_search_steps: halvings made; -1: no step was accepted and the parameters are unchanged.
 
 Raises:
     RuntimeError: it has not run.)")

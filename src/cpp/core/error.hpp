@@ -13,6 +13,12 @@ struct InvalidInput : std::invalid_argument {
   using std::invalid_argument::invalid_argument;
 };
 
+// Numbers that an update or an evaluation cannot go on with. Python: admrl_native.NotFiniteError, a
+// ValueError.
+struct NotFinite : InvalidInput {
+  using InvalidInput::InvalidInput;
+};
+
 // MuJoCo raised an error in some environments; they kept the state they had before the call and
 // the others ran to completion. Python: admrl_native.SimulationError.
 struct SimulationError : std::runtime_error {

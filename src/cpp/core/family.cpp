@@ -66,12 +66,16 @@ FamilySpec::FamilySpec(FamilyDeclaration declaration) : declaration_(std::move(d
   }
 }
 
+bool is_finite(std::span<const double> values) noexcept {
+  bool finite = true;
+  for (const double v : values) finite &= std::isfinite(static_cast<float>(v));
+  return finite;
+}
+
 Reward FamilySpec::evaluate(const double* next_obs, const float* action, const double* psi,
                             double* grad) const noexcept {
   const auto task_dim = declaration_.features.size();
-  bool finite = true;
-  for (int i = 0; i < obs_dim_; ++i) finite &= std::isfinite(next_obs[i]);
-  if (!finite) {
+  if (!is_finite({next_obs, static_cast<std::size_t>(obs_dim_)})) {
     for (std::size_t j = 0; j < task_dim; ++j) grad[j] = 0.0;
     return {0.0, 0.0, true};
   }

@@ -56,6 +56,9 @@ struct Reward {
   bool done;
 };
 
+// Whether all values are finite at the precision of the data, float32.
+bool is_finite(std::span<const double> values) noexcept;
+
 class FamilySpec {
  public:
   // Raises InvalidInput if the declaration contradicts itself.
@@ -67,7 +70,7 @@ class FamilySpec {
   int task_dim() const noexcept { return static_cast<int>(declaration_.features.size()); }
 
   // Evaluates one transition in float64. next_obs (D), action (A), psi (K); writes grad (K).
-  // An s' that is not finite ends the episode, with reward, base and gradient 0.
+  // An s' that is not finite in float32 ends the episode, with reward, base and gradient 0.
   Reward evaluate(const double* next_obs, const float* action, const double* psi,
                   double* grad) const noexcept;
 

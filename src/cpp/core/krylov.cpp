@@ -14,14 +14,19 @@
 namespace admrl {
 namespace {
 
-// Follows cgnr, cg or dense: the history, the best iterate, and whether to stop. A recurrence that
-// claims convergence is believed only after the residual has been recomputed.
+// Which iterate a solve ends with, as long as the recurrence is all that is known of them. The
+// residuals of cg do not fall monotonically, but x'Ax / 2 - b'x, which it minimises, does.
+enum class Keep { smallest_residual, last };
+
+// Follows cgnr, cg or dense: the history, the iterate to end with, and whether to stop. A
+// recurrence that claims convergence is believed only after the residual has been recomputed.
 class Monitor {
  public:
   using Evaluate = std::function<Residuals(const Vector& x)>;
 
-  Monitor(std::size_t size, double tolerance, Evaluate evaluate)
-      : tolerance_(tolerance),
+  Monitor(std::size_t size, Keep which, double tolerance, Evaluate evaluate)
+      : which_(which),
+        tolerance_(tolerance),
         next_check_(tolerance),
         best_(size, 0.0),
         evaluate_(std::move(evaluate)) {}
@@ -30,7 +35,7 @@ class Monitor {
   bool observe(const Vector& x, double estimate) {
     check_finite(estimate);
     history_.push_back(estimate);
-    if (!checked_ && estimate < best_estimate_) keep(x, estimate);
+    if (!checked_ && (which_ == Keep::last || estimate < best_estimate_)) keep(x, estimate);
     if (estimate > next_check_) return false;
     next_check_ = 0.1 * estimate;
     return check(x);
@@ -91,6 +96,7 @@ class Monitor {
     return false;
   }
 
+  Keep which_;
   double tolerance_;
   double next_check_;
   Vector best_;
@@ -261,9 +267,9 @@ KrylovResult solve_symmetric(const SymmetricOperator& product, std::span<const d
   TikhonovResiduals tikhonov{h, unit, norm_b};
   ShiftedResiduals shifted{h, unit, norm_b};
   const bool is_cg = settings.method == KrylovMethod::cg;
-  Monitor monitor(b.size(), settings.tolerance, [&](const Vector& x) {
-    return is_cg ? shifted(x) : tikhonov(x, settings.damping);
-  });
+  Monitor monitor(
+      b.size(), is_cg ? Keep::last : Keep::smallest_residual, settings.tolerance,
+      [&](const Vector& x) { return is_cg ? shifted(x) : tikhonov(x, settings.damping); });
   switch (settings.method) {
     case KrylovMethod::cgnr:
       cgnr(h, unit, settings, tikhonov, monitor);

@@ -41,7 +41,7 @@ struct KrylovSettings {
 
 struct KrylovResult {
   // The iterate with the smallest regularised residual; minres: the last, where only rounding tells
-  // its residual from the smallest.
+  // its residual from the smallest; cg: the last, which has the smallest error in the energy norm.
   std::vector<double> solution;
   double residual = 0.0;              // |b - H x| / |b|, recomputed from `solution`
   double regularised_residual = 0.0;  // see `tolerance`, recomputed from `solution`

@@ -36,7 +36,7 @@ void NormalisedMlp::forward(const float* x, float* y, float* scratch) const noex
 void require_policy_numbers(std::span<const float> values, const std::string& name) {
   const bool finite =
       std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
-  if (!finite) throw InvalidInput("policy: " + name + ": expected finite values");
+  if (!finite) throw NotFinite("policy: " + name + ": expected finite values");
 }
 
 void require_policy_size(std::span<const float> values, int size, const char* letter,

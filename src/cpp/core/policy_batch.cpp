@@ -28,7 +28,7 @@ void check_size(const char* name, std::size_t got, std::size_t expected) {
 void check_finite(const char* name, std::span<const float> values) {
   for (const float x : values) {
     if (std::isfinite(x)) continue;  // a message takes longer than the check
-    throw InvalidInput(std::string(name) + ": expected finite values, got " + std::to_string(x));
+    throw NotFinite(std::string(name) + ": expected finite values, got " + std::to_string(x));
   }
 }
 

@@ -172,8 +172,8 @@ void require_contexts(std::span<const float> contexts, std::size_t num_envs,
       std::find_if(contexts.begin(), contexts.end(), [](float c) { return !std::isfinite(c); });
   if (bad != contexts.end()) {
     const auto at = static_cast<std::size_t>(bad - contexts.begin());
-    throw InvalidInput("contexts: expected finite values, got " + std::to_string(*bad) +
-                       " in environment " + std::to_string(at / context_dim));
+    throw NotFinite("contexts: expected finite values, got " + std::to_string(*bad) +
+                    " in environment " + std::to_string(at / context_dim));
   }
 }
 
@@ -216,9 +216,9 @@ void roll_out(Simulation& simulation, std::span<const Policy> policies,
   const auto bad = std::find_if(rollout.bad_step.begin(), rollout.bad_step.end(),
                                 [](int step) { return step != kNone; });
   if (bad != rollout.bad_step.end()) {
-    throw InvalidInput("policy: the action is not finite in environment " +
-                       std::to_string(bad - rollout.bad_step.begin()) + ", step " +
-                       std::to_string(*bad));
+    throw NotFinite("policy: the action is not finite in environment " +
+                    std::to_string(bad - rollout.bad_step.begin()) + ", step " +
+                    std::to_string(*bad));
   }
 }
 

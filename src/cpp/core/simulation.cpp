@@ -4,12 +4,11 @@
 #include <array>
 #include <chrono>
 #include <cmath>
-#include <cstdio>
-#include <cstring>
 #include <limits>
 #include <numeric>
 
 #include "core/error.hpp"
+#include "core/joints.hpp"
 #include "core/random.hpp"
 #include "core/thread_sanitizer.hpp"
 
@@ -34,58 +33,11 @@ void require_noise(double value, const char* name) {
           std::string(name) + ": expected a finite number >= 0, got " + std::to_string(value));
 }
 
-// MuJoCo's messages run over several lines; ours are one.
-std::string one_line(std::string text) {
-  std::replace(text.begin(), text.end(), '\n', ' ');
-  while (!text.empty() && text.back() == ' ') text.pop_back();
-  return text;
-}
-
-// While it lives, MuJoCo's warnings are not printed: loading a model returns them as text as well.
-class QuietLoading {
- public:
-  QuietLoading() : held_(mutex()), previous_(mju_setLogHandler(&forward_errors)) {}
-  ~QuietLoading() { mju_setLogHandler(previous_); }
-  QuietLoading(const QuietLoading&) = delete;
-  QuietLoading& operator=(const QuietLoading&) = delete;
-
- private:
-  static std::mutex& mutex() {
-    static std::mutex m;
-    return m;
-  }
-  static void forward_errors(const mjLogMessage* message) {
-    if (message->level == mjLOG_ERROR) std::fprintf(stderr, "MuJoCo: %s\n", message->subject);
-  }
-
-  std::lock_guard<std::mutex> held_;
-  mjfLogHandler previous_;
-};
-
-// MuJoCo would write MUJOCO_LOG.TXT into the working directory; a file that the user chose stays.
-void write_no_default_log() {
-  mjLogConfig config = mju_getLogConfig();
-  if (std::strcmp(config.logfile, "MUJOCO_LOG.TXT") != 0) return;
-  config.logto_file = 0;
-  mju_setLogConfig(config);
-}
-
 // The addresses by which the hand-over between MuJoCo's threads is announced. Two of them: with
 // one, an environment's work would seem ordered after all that was finished before it, and a race
 // between environments would go unseen.
 const char work_given = 0;
 const char work_done = 0;
-
-// The degree of freedom whose velocity is the rate of this entry of qpos; -1 for a quaternion's.
-int dof_of(const mjModel* m, int qpos) {
-  for (int j = 0; j < static_cast<int>(m->njnt); ++j) {
-    const int first = m->jnt_qposadr[j];
-    const int type = m->jnt_type[j];
-    const int linear = type == mjJNT_FREE ? 3 : (type == mjJNT_BALL ? 0 : 1);
-    if (qpos >= first && qpos < first + linear) return m->jnt_dofadr[j] + qpos - first;
-  }
-  return -1;
-}
 
 }  // namespace
 
@@ -112,7 +64,11 @@ Simulation::Simulation(FamilySpec spec, const SimulationOptions& options)
   require_at_least_one(options.horizon, "horizon");
   require_noise(options.position_noise, "position_noise");
   require_noise(options.velocity_noise, "velocity_noise");
-  load_model();
+  LoadedModel loaded = load_model(options.model_path, options.halve_margins);
+  model_ = std::move(loaded.model);
+  load_warning_ = std::move(loaded.warning);
+  action_seconds_ = options.frame_skip * model_->opt.timestep;
+  watch_ = BlowUpWatch(model_.get());
   match_family();
 
   std::array<char, 1024> error{};
@@ -132,30 +88,11 @@ Simulation::Simulation(FamilySpec spec, const SimulationOptions& options)
   const auto n = index(options.num_envs);
   obs_.resize(offset(options.num_envs, spec_.obs_dim()));
   rate_scratch_.resize(offset(options.num_envs, num_rates()));
+  velocity_scratch_.resize(offset(options.num_envs, static_cast<int>(model_->nv)));
   grad_scratch_.resize(offset(options.num_envs, spec_.task_dim()));
   episodes_.resize(n);
   steps_.resize(n);
   reset(0);
-}
-
-void Simulation::load_model() {
-  std::array<char, 1024> error{};
-  write_no_default_log();
-  {
-    const QuietLoading quiet;
-    model_.reset(mj_loadXML(options_.model_path.c_str(), nullptr, error.data(),
-                            static_cast<int>(error.size())));
-  }
-  require(model_ != nullptr,
-          "model: cannot load " + options_.model_path + ": " + one_line(error.data()));
-  load_warning_ = one_line(error.data());
-  mjModel* m = model_.get();
-  // A state that is not finite ends the episode; it must not be replaced behind our back.
-  m->opt.disableflags |= mjDSBL_AUTORESET;
-  if (options_.halve_margins) {
-    for (int g = 0; g < static_cast<int>(m->ngeom); ++g) m->geom_margin[g] *= 0.5;
-  }
-  action_seconds_ = options_.frame_skip * m->opt.timestep;
 }
 
 void Simulation::match_family() {
@@ -198,6 +135,7 @@ void Simulation::draw_reset(std::uint64_t seed, int env, std::uint32_t episode, 
   for (std::size_t i = 0; i < nq; ++i) {
     qpos[i] = model_->qpos0[i] + options_.position_noise * (2.0 * qpos[i] - 1.0);
   }
+  obey_joints(model_.get(), options_.reset_within_limits, qpos);
   for (std::size_t i = 0; i < nv; ++i) qvel[i] *= options_.velocity_noise;
 }
 
@@ -297,12 +235,15 @@ void Simulation::set_controls(mjData* d, const float* action) const noexcept {
   }
 }
 
-void Simulation::advance(const mjModel* m, mjData* d, int env) noexcept {
+bool Simulation::advance(const mjModel* m, mjData* d, int env) noexcept {
   double* rates = rate_scratch_.data() + offset(env, num_rates());
   for (std::size_t k = 0; k < rates_.size(); ++k) rates[k] = d->qpos[rates_[k].qpos];
   tsan_release(&work_done);  // mj_step may not return
-  for (int k = 0; k < options_.frame_skip; ++k) mj_step(m, d);
+  const bool sound =
+      watch_.advance(m, d, options_.frame_skip,
+                     velocity_scratch_.data() + offset(env, static_cast<int>(model_->nv)));
   ++steps_[index(env)];
+  return sound;
 }
 
 void Simulation::refresh_obs(const mjData* d, int env) noexcept {
@@ -316,13 +257,19 @@ void Simulation::refresh_obs(const mjData* d, int env) noexcept {
 bool Simulation::act_unlocked(const mjModel* m, mjData* d, int env, const float* action,
                               const double* psi, const StepArrays& out, std::size_t row) noexcept {
   set_controls(d, action);
-  advance(m, d, env);
+  const bool sound = advance(m, d, env);
   refresh_obs(d, env);
   const auto obs_dim = index(spec_.obs_dim());
   const auto task_dim = index(spec_.task_dim());
   const double* next_obs = obs(env);
   double* grad = grad_scratch_.data() + offset(env, spec_.task_dim());
-  const Reward r = spec_.evaluate(next_obs, action, psi, grad);
+  Reward r = spec_.evaluate(next_obs, action, psi, grad);
+  const bool excluded = !sound || !is_finite({next_obs, obs_dim}) || !is_finite({grad, task_dim}) ||
+                        !is_finite({&r.reward, 1}) || !is_finite({&r.base, 1});
+  if (excluded) {
+    r = {0.0, 0.0, true};
+    std::fill_n(grad, task_dim, 0.0);
+  }
   const bool timeout = steps_[index(env)] >= options_.horizon && !r.done;
 
   for (std::size_t i = 0; i < obs_dim; ++i) {
@@ -335,6 +282,7 @@ bool Simulation::act_unlocked(const mjModel* m, mjData* d, int env, const float*
   out.base_rewards[row] = static_cast<float>(r.base);
   out.dones[row] = r.done;
   out.timeouts[row] = timeout;
+  out.excluded[row] = excluded;
   return r.done || timeout;
 }
 

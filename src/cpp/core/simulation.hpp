@@ -21,19 +21,22 @@
 #include <utility>
 #include <vector>
 
+#include "core/blow_up.hpp"
 #include "core/family.hpp"
+#include "core/model_loading.hpp"
 
 namespace admrl {
 
 struct SimulationOptions {
   std::string model_path;  // MuJoCo XML
   int num_envs;
-  int num_threads;        // including the caller's
-  int frame_skip;         // mj_step calls per action
-  int horizon;            // steps after which an episode times out
-  bool halve_margins;     // halve every geom's margin on load
-  double position_noise;  // half width of the uniform noise on qpos at reset
-  double velocity_noise;  // standard deviation of the normal noise on qvel at reset
+  int num_threads;           // including the caller's
+  int frame_skip;            // mj_step calls per action
+  int horizon;               // steps after which an episode times out
+  bool halve_margins;        // halve every geom's margin on load
+  bool reset_within_limits;  // noise at reset does not leave the range of a limited joint
+  double position_noise;     // half width of the uniform noise on qpos at reset
+  double velocity_noise;     // standard deviation of the normal noise on qvel at reset
 };
 
 // psi of every environment, float64: rows of K numbers, or one row for all (stride 0).
@@ -44,7 +47,7 @@ struct TaskParams {
 };
 
 // Where steps are written; row r of each array. next_obs (., D), reward_grads (., K), the others
-// (.).
+// (.). A step that is excluded says nothing about the task: nothing may learn from it.
 struct StepArrays {
   float* next_obs;
   float* rewards;
@@ -52,6 +55,8 @@ struct StepArrays {
   float* base_rewards;
   bool* dones;
   bool* timeouts;
+  bool* excluded;  // the state blew up (blow_up.hpp), or what is written here is not finite in
+                   // float32: the episode ends, with reward, base and gradient 0
 };
 
 // Called between pieces of bounded work; may throw to stop a long call.
@@ -124,9 +129,6 @@ class Simulation {
   void begin_next_episode_unlocked(const mjModel* m, mjData* d, int env) noexcept;
 
  private:
-  struct ModelDeleter {
-    void operator()(mjModel* m) const noexcept { mj_deleteModel(m); }
-  };
   struct DataDeleter {
     void operator()(mjData* d) const noexcept { mj_deleteData(d); }
   };
@@ -157,7 +159,6 @@ class Simulation {
   }
   int num_rates() const noexcept { return static_cast<int>(rates_.size()); }
 
-  void load_model();
   void match_family();
   void begin_episode(int env) noexcept;
   void draw_reset(std::uint64_t seed, int env, std::uint32_t episode, mjtNum* qpos,
@@ -165,7 +166,7 @@ class Simulation {
   void observe(const mjtNum* qpos, const mjtNum* qvel, const double* rates,
                double* out) const noexcept;
   void set_controls(mjData* d, const float* action) const noexcept;
-  void advance(const mjModel* m, mjData* d, int env) noexcept;
+  bool advance(const mjModel* m, mjData* d, int env) noexcept;  // whether the state is sound
   void refresh_obs(const mjData* d, int env) noexcept;
   Snapshot snapshot() const;
   void restore(const Snapshot& before, int env) noexcept;
@@ -177,6 +178,7 @@ class Simulation {
   std::unique_ptr<mjModel, ModelDeleter> model_;
   std::unique_ptr<mjBatch, BatchDeleter> batch_;
   std::string load_warning_;
+  BlowUpWatch watch_;
   double action_seconds_ = 0.0;
   std::vector<mjtNum> reset_row_;   // the state that mj_resetData leaves
   std::ptrdiff_t qpos_offset_ = 0;  // in a state row
@@ -187,12 +189,13 @@ class Simulation {
 
   mutable std::mutex mutex_;
   std::uint64_t seed_ = 0;
-  std::vector<double> obs_;              // (N, D)
-  std::vector<double> rate_scratch_;     // (N, number of rates)
-  std::vector<double> grad_scratch_;     // (N, K)
-  std::vector<std::uint32_t> episodes_;  // (N)
-  std::vector<int> steps_;               // (N)
-  double steps_per_piece_ = 256.0;       // mj_step calls; adapted to the time that pieces take
+  std::vector<double> obs_;               // (N, D)
+  std::vector<double> rate_scratch_;      // (N, number of rates)
+  std::vector<double> velocity_scratch_;  // (N, nv)
+  std::vector<double> grad_scratch_;      // (N, K)
+  std::vector<std::uint32_t> episodes_;   // (N)
+  std::vector<int> steps_;                // (N)
+  double steps_per_piece_ = 256.0;        // mj_step calls; adapted to the time that pieces take
 };
 
 }  // namespace admrl

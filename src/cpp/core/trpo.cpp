@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstddef>
 #include <functional>
+#include <numbers>
 #include <numeric>
 #include <string>
 #include <utility>
@@ -47,7 +48,9 @@ std::vector<int> policy_sizes(std::span<const PolicyLayer> layers, std::span<con
           "log_std: expected " + std::to_string(sizes.back()) + " elements, got " +
               std::to_string(log_std.size()));
   for (const float x : log_std) {
-    require(std::isfinite(x), "log_std: expected finite values, got " + std::to_string(x));
+    if (!std::isfinite(x)) {
+      throw NotFinite("log_std: expected finite values, got " + std::to_string(x));
+    }
   }
   return sizes;
 }
@@ -122,9 +125,14 @@ void TrpoUpdate::write_params(std::span<const float> theta) const {
   std::copy_n(from, log_std_.size(), log_std_.begin());
 }
 
-double TrpoUpdate::entropy(std::span<const float> theta) const {
+double TrpoUpdate::sum_of_log_std(std::span<const float> theta) const {
   const auto log_std = theta.last(log_std_.size());
   return std::accumulate(log_std.begin(), log_std.end(), 0.0);
+}
+
+double TrpoUpdate::entropy(std::span<const float> theta) const {
+  const double of_unit_variance = 0.5 + 0.5 * std::log(2.0 * std::numbers::pi);
+  return sum_of_log_std(theta) + of_unit_variance * static_cast<double>(log_std_.size());
 }
 
 std::vector<double> TrpoUpdate::gradient(ThreadPool& pool) {
@@ -150,8 +158,10 @@ void TrpoUpdate::run(ThreadPool& pool) { result_ = update(pool); }
 TrpoResult TrpoUpdate::update(ThreadPool& pool) {
   const std::vector<float> theta = read_params();
   const std::vector<double> b = linearise(pool, theta);
-  require(std::all_of(b.begin(), b.end(), [](double g) { return std::isfinite(g); }),
-          "obs, actions, layers: expected finite values, got a policy gradient that is not finite");
+  if (!std::all_of(b.begin(), b.end(), [](double g) { return std::isfinite(g); })) {
+    throw NotFinite(
+        "obs, actions, layers: expected finite values, got a policy gradient that is not finite");
+  }
 
   DampedFisher fisher(batch_, pool, settings_.fisher_damping);
   KrylovSettings cg;
@@ -176,8 +186,9 @@ TrpoResult TrpoUpdate::line_search(ThreadPool& pool, std::span<const float> thet
       candidate[i] = static_cast<float>(static_cast<double>(theta[i]) + fraction * step[i]);
     }
     const auto [surrogate, kl] = batch_.evaluate(pool, candidate);
-    const double gain = surrogate - batch_.old_surrogate() +
-                        settings_.entropy_coefficient * (entropy(candidate) - entropy(theta));
+    const double gain =
+        surrogate - batch_.old_surrogate() +
+        settings_.entropy_coefficient * (sum_of_log_std(candidate) - sum_of_log_std(theta));
     if (kl <= settings_.kl_tolerance * settings_.max_kl && gain >= 0.0) {
       write_params(candidate);
       return {kl, gain, entropy(candidate), halvings};

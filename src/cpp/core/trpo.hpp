@@ -25,7 +25,7 @@ struct TrpoSettings {
 struct TrpoResult {
   double kl = 0.0;             // mean KL(old || new), nats
   double improvement = 0.0;    // of the surrogate
-  double entropy = 0.0;        // of the new policy up to a constant: the sum of log_std
+  double entropy = 0.0;        // of the new policy, nats
   int line_search_steps = -1;  // halvings made; -1: no step was accepted, nothing is written
 };
 
@@ -54,6 +54,8 @@ class TrpoUpdate : public Job {
  private:
   std::vector<float> read_params() const;
   void write_params(std::span<const float> theta) const;
+  // Of the entropy, all that depends on theta.
+  double sum_of_log_std(std::span<const float> theta) const;
   double entropy(std::span<const float> theta) const;
   // Makes theta the old policy; the gradient of the objective there.
   std::vector<double> linearise(ThreadPool& pool, std::span<const float> theta);

@@ -19,7 +19,7 @@ std::size_t to_size(long n) { return static_cast<std::size_t>(n); }
 void require_finite(std::span<const float> values, const std::string& name) {
   const bool finite =
       std::all_of(values.begin(), values.end(), [](float v) { return std::isfinite(v); });
-  if (!finite) throw InvalidInput("model: " + name + ": expected finite values");
+  if (!finite) throw NotFinite("model: " + name + ": expected finite values");
 }
 
 void check(std::span<const MlpLayer> layers, std::span<const float> low,
