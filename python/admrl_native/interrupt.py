@@ -51,12 +51,12 @@ def interruptible(received: list[int], last_words: Callable[[int], None]) -> Ite
 
     def watch(pipe: int) -> None:
         # The signal arrives here even while the main thread is in a native call.
-        with contextlib.suppress(OSError):
-            while not over.is_set():
-                number = os.read(pipe, 1)
-                if number and number[0] in _SIGNALS and not over.wait(PATIENCE):
-                    received.append(number[0])
-                    _end(received, last_words)
+        while not over.is_set():
+            number = os.read(pipe, 1)
+            if number and number[0] in _SIGNALS and not over.wait(PATIENCE):
+                received.append(number[0])
+                _end(received, last_words)
+        os.close(pipe)
 
     handlers = {number: signal.signal(number, handle) for number in (*_SIGNALS, signal.SIGALRM)}
     read, write = os.pipe()
@@ -71,7 +71,8 @@ def interruptible(received: list[int], last_words: Callable[[int], None]) -> Ite
         signal.set_wakeup_fd(wakeup)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        os.write(write, b"\0")  # the watcher ends
+        with contextlib.suppress(BrokenPipeError):  # it has ended already
+            os.write(write, b"\0")  # the watcher ends
         os.close(write)
 
 
