@@ -17,7 +17,14 @@ from typing import Any
 
 import numpy as np
 
-GAPS = {"max": "worst task", "cvar25": "worst 25 %", "mean": "mean gap"}
+ACCOUNTS = ("training", "gradient", "evaluation")
+GAPS = {
+    "max": "worst task",
+    "cvar10": "worst 10 %",
+    "cvar25": "worst 25 %",
+    "mean": "mean",
+    "iqm": "IQM",
+}
 
 
 def main() -> None:
@@ -45,14 +52,14 @@ def returns(
     rows = [
         [
             label,
-            millions(mean_of_runs(family, label, "real_samples")),
+            *samples(family, label),
             f"{mean_of_runs(family, label, 'training_minutes'):.1f}",
             *(estimate(method["mean_returns"][str(n)]) for n in grid["real_samples"]),
         ]
         for label, method in grid["methods"].items()
     ]
     first, *others = grid["real_samples"]
-    return ["method", "training samples", "minutes", f"n = {first}", *map(str, others)], rows
+    return ["method", *ACCOUNTS, "minutes", f"n = {first}", *map(str, others)], rows
 
 
 def methods(grid: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -62,13 +69,14 @@ def methods(grid: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
             label,
             str(len(method["seeds"])),
             str(n),
-            estimate(method["mean_returns"][str(n)]),
             *(estimate(method["statistics"][str(n)][name]) for name in GAPS),
+            estimate(method["mean_returns"][str(n)]),
+            estimate(method["model_error"], 3),
         ]
-        for label, method in grid["methods"].items()
         for n in grid["real_samples"]
+        for label, method in grid["methods"].items()
     ]
-    return ["method", "seeds", "n", "mean return", *GAPS.values()], rows
+    return ["method", "seeds", "n", *GAPS.values(), "mean return", "model error"], rows
 
 
 def differences(grid: Mapping[str, Any], *, all_pairs: bool) -> tuple[list[str], list[list[str]]]:
@@ -78,12 +86,15 @@ def differences(grid: Mapping[str, Any], *, all_pairs: bool) -> tuple[list[str],
         [
             f"{d['first']} − {d['second']}",
             str(d["real_samples"]),
-            *(estimate(d["statistics"][name]) for name in GAPS),
+            *(estimate(d["statistics"][name]) for name in ("max", "mean")),
+            estimate(d["improvement"], 2),
+            d["verdict"],
         ]
         for d in grid["differences"]
         if all_pairs or d["first"] == first
     ]
-    return ["gap of the first less that of the second", "n", *GAPS.values()], rows
+    head = ["gap of the first less that of the second", "n", "worst task", "mean"]
+    return [*head, "probability of improvement", "verdict on the worst task"], rows
 
 
 def costs(family: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
@@ -91,15 +102,21 @@ def costs(family: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     rows = [
         [
             label,
-            millions(mean_of_runs(family, label, "real_samples")),
+            *samples(family, label),
             millions(mean_of_runs(family, label, "virtual_samples")),
             f"{mean_of_runs(family, label, 'training_minutes'):.1f}",
             f"{mean_of_runs(family, label, 'evaluation_minutes'):.1f}",
         ]
         for label in family["labels"]
     ]
-    head = ["method", "real samples of training", "virtual samples"]
+    head = ["method", *(f"{name} samples" for name in ACCOUNTS), "virtual samples"]
     return [*head, "minutes of training", "minutes of evaluation"], rows
+
+
+def samples(family: Mapping[str, Any], label: str) -> list[str]:
+    """Real samples of a method by account, mean over its runs."""
+    counts = [run["samples"] for run in family["runs"] if run["label"] == label]
+    return [millions(float(np.mean([c[name] for c in counts]))) for name in ACCOUNTS]
 
 
 def mean_of_runs(family: Mapping[str, Any], label: str, name: str) -> float:
@@ -109,14 +126,16 @@ def mean_of_runs(family: Mapping[str, Any], label: str, name: str) -> float:
 
 def millions(count: float) -> str:
     """A count of samples in words."""
-    return f"{count / 1e6:.2f} million"
+    return "–" if count == 0 else f"{count / 1e6:.2f} million"
 
 
-def estimate(value: Mapping[str, Any]) -> str:
-    """A figure with its interval."""
+def estimate(value: Mapping[str, Any] | None, decimals: int = 0) -> str:
+    """A figure with its interval, as far as they are known."""
+    if value is None or value["value"] is None:
+        return "–"
     figure, low, high = (value[k] for k in ("value", "low", "high"))
-    interval = "" if low is None else f" ({low:.0f} to {high:.0f})"
-    return f"{figure:.0f}{interval}".replace("-", "−")
+    interval = "" if low is None else f" ({low:.{decimals}f} to {high:.{decimals}f})"
+    return f"{figure:.{decimals}f}{interval}".replace("-", "−")
 
 
 def markdown(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

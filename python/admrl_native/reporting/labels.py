@@ -22,7 +22,7 @@ def varied_options(configs: Sequence[Config]) -> tuple[str, ...]:
     if len({c.preset for c in configs}) > 1:
         found.append(_PRESET)
     for name in options():
-        if len({_beyond_preset(c, name) for c in configs}) > 1:
+        if len({_beyond_preset(c, name) for c in configs if _reads(c, name)}) > 1:
             found.append(name)
     if len({c.first_psi for c in configs}) > 1:
         found.append(_FIRST)

@@ -273,7 +273,10 @@ def _what_is_read(method: str, training: TrainingSettings) -> dict[str, Any]:
 
 
 def _with_corrections(values: Mapping[str, Any]) -> Mapping[str, Any]:
-    """What was written when the run, not its family, said how its model is corrected."""
+    """What was written when the run, not its family, said how its model is corrected.
+
+    Its task gradients were followed whether they could be trusted or not.
+    """
     settings, family = values["settings"], values["family_definition"]
     physics = settings.get("physics") if isinstance(settings, Mapping) else None
     if not (isinstance(physics, Mapping) and isinstance(family, Mapping)):
@@ -281,6 +284,9 @@ def _with_corrections(values: Mapping[str, Any]) -> Mapping[str, Any]:
     if "halve_margins" not in physics:
         return values
     others = {name: value for name, value in physics.items() if name != "halve_margins"}
+    selection = settings.get("task_selection")
+    if isinstance(selection, Mapping) and "step_size" in selection:  # it followed every gradient
+        settings = {**settings, "task_selection": {"untrusted_gradient": "follow", **selection}}
     corrections = {"halve_margins": physics["halve_margins"], "reset_within_limits": False}
     return {
         **values,
