@@ -58,10 +58,11 @@ class DataShards:
     def truncate(self, counts: Mapping[str, int], digests: Mapping[str, str]) -> None:
         """Forgets, and deletes, every shard beyond these counts, and what a crash left unfinished.
 
-        Files that are no shards are left alone.
+        Files that are no shards are left alone. Nothing is deleted if one of the others is damaged.
 
         Raises:
             FileNotFoundError: a shard that should be there is missing.
+            ValueError: one is not what was stored.
         """
         keep = {self._path(purpose, i) for purpose, count in counts.items() for i in range(count)}
         for path in sorted(keep):
@@ -69,6 +70,7 @@ class DataShards:
                 raise FileNotFoundError(
                     f"{path}: expected a data shard that the checkpoint counts, found none"
                 )
+            _check(path, path.read_bytes(), digests)
         for path in self.folder.iterdir():
             if path not in keep and _SHARD.fullmatch(path.name):
                 path.unlink()
@@ -96,9 +98,13 @@ class DataShards:
             content = path.read_bytes()
         except OSError as error:
             raise ValueError(f"{path}: expected a data shard: {error.strerror}") from None
-        if digest_of(content) != self.digests.get(path.name):
-            raise ValueError(f"{path}: expected the data shard that was stored, but it was changed")
+        _check(path, content, self.digests)
         return content
 
     def _path(self, purpose: str, number: int) -> pathlib.Path:
         return self.folder / f"{purpose}-{number:06d}.safetensors"
+
+
+def _check(path: pathlib.Path, content: bytes, digests: Mapping[str, str]) -> None:
+    if digest_of(content) != digests.get(path.name):
+        raise ValueError(f"{path}: expected the data shard that was stored, but it was changed")

@@ -48,11 +48,11 @@ class Recorder:
             before = self.resumed_from.recorder if self.resumed_from else _NOTHING
             _check_config(folder, before["config"] or _identity(config), _identity(config))
             self._next_checkpoint = self.resumed_from.number + 1 if self.resumed_from else 0
-            checkpoints.remove_after(folder.checkpoints, self._next_checkpoint - 1)
-            checkpoints.prune(folder.checkpoints)  # what a crash kept from it
+            self._data.truncate(before["data_shards"], before["data_digests"])
             truncate(folder.metrics, before["metrics_lines"])
             truncate(folder.tasks, before["tasks_lines"])
-            self._data.truncate(before["data_shards"], before["data_digests"])
+            checkpoints.remove_after(folder.checkpoints, self._next_checkpoint - 1)
+            checkpoints.prune(folder.checkpoints)  # what a crash kept from it
         except SettingError:
             self._lock.close()
             raise
@@ -65,7 +65,7 @@ class Recorder:
         self._began = time.perf_counter()
 
         past = read_metrics(folder.metrics)
-        began = [line for line in past if line["event"] == "compute"]
+        began = [line for line in past if line.get("event") == "compute"]
         self._compute = {k: began[-1][k] for k in ("path", "precision", "where")} if began else None
         self._metrics = MetricsLog(folder.metrics)
         self._tasks = TasksTable(folder.tasks, config.family.task_dim, before["pending_gradient"])
@@ -174,7 +174,7 @@ def _check_nothing_is_lost(folder: RunFolder) -> None:
         SettingError: it had one; what it has learned is not to be thrown away unasked.
     """
     lines = read_metrics(folder.metrics)
-    had = any(line["event"] in _CLOSED_BY_A_CHECKPOINT for line in lines[:-1])
+    had = any(line.get("event") in _CLOSED_BY_A_CHECKPOINT for line in lines[:-1])
     if had or not folder.checkpoints.is_dir():
         raise SettingError(
             "resume",
@@ -213,4 +213,4 @@ def is_complete(folder: RunFolder) -> bool:
         lines = read_metrics(folder.metrics)
     except (OSError, ValueError) as error:
         raise SettingError("resume", f"expected an undamaged run folder: {error}") from error
-    return bool(lines) and lines[-1]["event"] == "end"
+    return bool(lines) and lines[-1].get("event") == "end"
