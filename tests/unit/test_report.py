@@ -314,6 +314,23 @@ def test_runs_are_grouped_by_family_method_and_what_differs(tmp_path: pathlib.Pa
     assert family["seeds"]["AdMRL, step_size 8"] == 2
 
 
+def test_old_runs_are_reported_with_their_accounts() -> None:
+    """Of format 1; an option that one method reads is no difference between it and others."""
+    folder = pathlib.Path(__file__).parents[2] / "benchmarks/results/xeon-2core/small_figure2"
+    runs = read_runs([folder / f"Ant2D-{m}-seed0" for m in ("admrl", "mb-unif", "pearl")])["Ant2D"]
+    assert [run.label for run in runs] == ["AdMRL", "MB-Unif", "PEARL"]
+    assert [run.config.training.task_selection.untrusted_gradient for run in runs[:2]] == [
+        "follow",
+        "follow",
+    ]
+    rest = {"training": 350_000, "evaluation": 460_000 + 70_000}
+    assert [run.summary.samples for run in runs] == [
+        {**rest, "gradient": 100_000},
+        {**rest, "gradient": 0},
+        {"training": 300_000, "gradient": 0, "evaluation": 0},
+    ]
+
+
 def test_a_preset_stands_for_its_options() -> None:
     configs = [
         make_config("Ant2D", preset_name=preset, threads=1, overrides=changes)
