@@ -70,6 +70,7 @@ def test_somebody_elses_code_is_left_alone_and_then_ended() -> None:
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "ready\n"
+    time.sleep(1.0)  # it is in the queue by then, no longer between two lines of its own
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, error = process.communicate(timeout=60)
