@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
 import pathlib
 from typing import Any
 
-from admrl_native.families.declaration import Family, ObsBlock
+from admrl_native.families.declaration import Family
 from admrl_native.families.physics import PhysicsSettings
+from robots import on_a_rail
 
 # A block on a rail between two springs: |x| < 1 is free; beyond it the springs are so stiff that no
 # time step of 10 ms resolves them (stiffness · dt² / mass = 1e5, where explicit integration holds
@@ -37,16 +37,4 @@ def spring_family(
     """The block has to move at ψ m/s; a reward is never positive."""
     path = folder / "springs.xml"
     path.write_text(_XML.format(gear=gear, free=free), encoding="utf-8")
-    family = Family(
-        name="Springs",
-        model=str(path),
-        act_dim=1,
-        obs_blocks=(ObsBlock("qpos", 0, 1), ObsBlock("qvel", 0, 1)),
-        task_names=("velocity",),
-        task_low=(-1.0,),
-        task_high=(1.0,),
-        form="abs",
-        features=(1,),
-        coefficients=(1.0,),
-    )
-    return dataclasses.replace(family, **changes)
+    return on_a_rail("Springs", path, **changes)

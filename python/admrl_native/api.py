@@ -359,7 +359,10 @@ def learner_at(
     position = checkpoint.recorder
     data = DataShards(folder.data, dict(position["data_shards"]), dict(position["data_digests"]))
     trainer = make_trainer(config, _Nobody())
-    trainer.load(checkpoint.state, data.load())
+    try:
+        trainer.load(checkpoint.state, data.load())
+    except ValueError as error:
+        raise SettingError("run", f"expected an undamaged run folder: {error}") from error
     return trainer
 
 

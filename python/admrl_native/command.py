@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import signal
 import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -34,7 +33,7 @@ def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...]
     go_on: list[str] = []
     received: list[int] = []
 
-    def last_words(_number: int) -> None:
+    def last_words() -> None:
         how = f"; go on with: {go_on[0]}" if go_on else ""
         print(f"interrupted{how}", file=sys.stderr, flush=True)
 
@@ -58,7 +57,7 @@ def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...]
             then = f"; go on with: {go_on[0]}" if go_on else ""
             return failed(f"{where}{error.strerror or error}{then}", _FAILED)
         except KeyboardInterrupt:
-            last_words(signal.SIGINT)
+            last_words()
             return interrupted_status(received)
 
 

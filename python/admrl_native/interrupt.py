@@ -27,7 +27,7 @@ _IMPORTING = "importlib._bootstrap"
 
 
 @contextlib.contextmanager
-def interruptible(received: list[int], last_words: Callable[[int], None]) -> Iterator[None]:
+def interruptible(received: list[int], last_words: Callable[[], None]) -> Iterator[None]:
     """SIGINT and SIGTERM raise in the main thread, even where a shell script had SIGINT ignored.
 
     Args:
@@ -89,11 +89,11 @@ def _is_ours(frame: types.FrameType | None) -> bool:
     return True
 
 
-def _end(received: list[int], last_words: Callable[[int], None]) -> None:
+def _end(received: list[int], last_words: Callable[[], None]) -> None:
     for worker in multiprocessing.active_children():
         worker.kill()
     with contextlib.suppress(Exception):
-        last_words(received[0])
+        last_words()
         sys.stderr.flush()
     os._exit(status(received))
 

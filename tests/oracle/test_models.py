@@ -16,28 +16,16 @@ import pytest
 
 from admrl_native._mujoco import bundled_plugins, find_library
 from admrl_native.families.catalogue import FAMILIES, make_family
-from admrl_native.families.declaration import Family, ObsBlock
+from admrl_native.families.declaration import Family
 from admrl_native.families.native import native_simulation
 from admrl_native.families.physics import PhysicsSettings
+from robots import whole_state
 
 
 def family_of(path: pathlib.Path, xml: str, **changes: Any) -> Family:
     """All of qpos and qvel of a model, which is written to the path."""
     path.write_text(xml, encoding="utf-8")
-    m = mujoco.MjModel.from_xml_path(str(path))
-    family = Family(
-        name="Any",
-        model=str(path),
-        act_dim=m.nu,
-        obs_blocks=(ObsBlock("qpos", 0, m.nq), ObsBlock("qvel", 0, m.nv)),
-        task_names=("x",),
-        task_low=(0.0,),
-        task_high=(1.0,),
-        form="abs",
-        features=(0,),
-        coefficients=(1.0,),
-    )
-    return dataclasses.replace(family, **changes)
+    return whole_state(path, **changes)
 
 
 # Resets

@@ -22,7 +22,7 @@ from admrl_native.evaluating import evaluate_run
 from admrl_native.evaluation.oracle import learn
 from admrl_native.evaluation.settings import OracleSettings
 from admrl_native.families.catalogue import FAMILIES, make_family
-from admrl_native.families.declaration import Family, HealthyRange, ObsBlock
+from admrl_native.families.declaration import Family, HealthyRange
 from admrl_native.families.native import native_simulation
 from admrl_native.families.physics import PhysicsSettings
 from admrl_native.families.start import check_start
@@ -34,6 +34,7 @@ from admrl_native.sampling import real
 from admrl_native.sampling.trajectories import Trajectories
 from admrl_native.settings import SettingError
 from model_free import tiny_options
+from robots import whole_state
 from springs import PHYSICS, spring_family
 from toy import OPTIONS, Memory
 
@@ -181,18 +182,7 @@ MODELS = sorted((ASSETS / "envs/mujoco/assets").glob("*.xml"))
 def test_ordinary_robots_do_not_blow_up(path: pathlib.Path) -> None:
     """gymnasium's models, with random actions and with bang-bang ones, at two frame skips."""
     m = mujoco.MjModel.from_xml_path(str(path))
-    family = Family(
-        name="Any",
-        model=str(path),
-        act_dim=m.nu,
-        obs_blocks=(ObsBlock("qpos", 0, m.nq), ObsBlock("qvel", 0, m.nv)),
-        task_names=("x",),
-        task_low=(0.0,),
-        task_high=(1.0,),
-        form="abs",
-        features=(0,),
-        coefficients=(1.0,),
-    )
+    family = whole_state(path)
     rng = np.random.default_rng(0)
     for frame_skip in (1, 5):
         native = native_simulation(family, PhysicsSettings(frame_skip=frame_skip), 6, 1)
@@ -399,8 +389,17 @@ def test_healthy_ranges_that_no_state_meets(
 
 @pytest.mark.parametrize("name", FAMILIES)
 def test_the_built_in_families_begin_well(name: str) -> None:
+    """Nothing is refused, and the steps that would be are none: not just fewer than half."""
+    family = make_family(name)
     for frame_skip in (1, 5):
-        check_start(make_family(name), PhysicsSettings(frame_skip=frame_skip))
+        physics = PhysicsSettings(frame_skip=frame_skip)
+        check_start(family, physics)
+        simulation = native_simulation(family, physics, 50, 1)
+        simulation.reset(0)
+        actions = np.zeros((50, family.act_dim), np.float32)
+        step = simulation.step(actions, np.array(family.task_low))
+        assert not step["excluded"].any()
+        assert not step["dones"].all()
 
 
 # What is printed

@@ -84,7 +84,7 @@ def test_handlers_are_put_back_and_the_watcher_ends() -> None:
     threads = threading.active_count()
     descriptors = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
     for _ in range(20):
-        with interrupt.interruptible([], lambda _: None):
+        with interrupt.interruptible([], lambda: None):
             pass
     assert [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)] == before
     deadline = time.monotonic() + 10

@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import admrl_native as admrl
+from admrl_native import cli
 from admrl_native.runs import checkpoint as checkpoints
 from admrl_native.runs.recorder import Recorder
 from admrl_native.runs.storage import lock_file, read_yaml
@@ -180,3 +181,16 @@ def test_yaml_is_read_strictly(tmp_path: pathlib.Path) -> None:
         path.write_text(text)
         with pytest.raises(ValueError, match=r"^[^\n]+$"):
             read_yaml(path)
+
+
+def test_what_is_computed_from_a_run_reads_its_data_whole(
+    run: pathlib.Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _flip(_shard(run))
+    with pytest.raises(SettingError, match=r"run: expected an undamaged run folder: .* was chang"):
+        admrl.Run.load(run, threads=1).adapt([0.5, 1.4])
+    command = ["evaluate", str(run), "--no-oracle", "--episodes", "2", "--workers", "1"]
+    assert cli.main(command) == 2
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1
+    assert "but it was changed" in error

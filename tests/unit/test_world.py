@@ -25,6 +25,7 @@ from admrl_native.runs.oracle_cache import OracleCache
 from admrl_native.runs.sweep_folder import is_trained
 from admrl_native.runs.world import World
 from admrl_native.settings import SettingError
+from robots import on_a_rail
 from toy import OPTIONS
 
 # A cart on a rail whose top is a mesh, from three files in two folders.
@@ -49,21 +50,7 @@ def home(tmp_path: pathlib.Path) -> pathlib.Path:
 
 
 def cart(home: pathlib.Path, **changes: Any) -> admrl.Family:
-    return dataclasses.replace(
-        admrl.Family(
-            name="Cart",
-            model=str(home / "cart.xml"),
-            act_dim=1,
-            obs_blocks=(ObsBlock("qpos", 0, 1), ObsBlock("qvel", 0, 1)),
-            task_names=("velocity",),
-            task_low=(-1.0,),
-            task_high=(1.0,),
-            form="abs",
-            features=(1,),
-            coefficients=(1.0,),
-        ),
-        **changes,
-    )
+    return on_a_rail("Cart", home / "cart.xml", **changes)
 
 
 def train(home: pathlib.Path, out: pathlib.Path) -> admrl.Run:
