@@ -7,6 +7,7 @@ import pathlib
 import time
 from collections.abc import Callable
 
+from admrl_native._native import _core
 from admrl_native.settings import SettingError
 
 
@@ -44,6 +45,25 @@ def make_squares(folder: pathlib.Path) -> Callable[[str, Callable[..., None]], i
 def make_nothing() -> Callable[[str, Callable[..., None]], int]:
     """Fails to make what does a job."""
     raise ArithmeticError("nothing can be made")
+
+
+FAILURES: dict[str, Callable[[], Exception]] = {
+    "solver": lambda: _core.SolverError("hvp: expected finite values, got nan"),
+    "simulation": lambda: _core.SimulationError("environment 3: MuJoCo: stack overflow"),
+    "not finite": lambda: _core.NotFiniteError("a policy gradient that is not finite"),
+    "memory": MemoryError,
+    "disk": lambda: OSError(28, "No space left on device", "part"),
+    "setting": lambda: SettingError("", "expected another robot"),
+}
+
+
+def make_failures() -> Callable[[str, Callable[..., None]], None]:
+    """Fails as the job says."""
+
+    def work(job: str, after_step: Callable[..., None]) -> None:
+        raise FAILURES[job]()
+
+    return work
 
 
 class Log:

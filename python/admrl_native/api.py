@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from .algorithms.settings import GradientCheckSettings
-from .errors import NumericalError
+from .errors import NumericalError, numerical_failures
 from .families.declaration import Family
 from .runs import checkpoint as checkpoints
 from .runs import folder as folders
@@ -24,6 +24,7 @@ from .runs.data import DataShards
 from .runs.executor import make_executor
 from .runs.gradient_check import GROUP, GradientCheckPlan, inside, last_visited_task, run_check
 from .runs.job_progress import SilentJobs, make_job_progress
+from .runs.memory import check_memory
 from .runs.metrics import read_metrics
 from .runs.options import options, override
 from .runs.progress import Progress, Silent, make_progress
@@ -92,10 +93,12 @@ def train(
         overrides=overrides,
     )
     resolve_device(config.device)
+    check_memory(config)
     check_simulation(config)
     path = folders.default_path(config) if out is None else pathlib.Path(out)
     folder, config = folders.open_folder(folders.create(path, config).path)
-    carry_on(folder, config, make_progress(config) if progress else Silent())
+    with folders.removed_if_nothing_is_learned(folder):
+        carry_on(folder, config, make_progress(config) if progress else Silent())
     write_summary(folder.path)
     return Run(folder.path, config)
 
@@ -167,14 +170,6 @@ def carry_on(folder: folders.RunFolder, config: Config, progress: Progress) -> N
         ) from error
     finally:
         recorder.close()
-
-
-def numerical_failures() -> tuple[type[Exception], ...]:
-    """What the native core raises where numbers leave nothing to go on with."""
-    from .krylov import NotFiniteError, SolverError
-    from .sampling.real import SimulationError
-
-    return SolverError, SimulationError, NotFiniteError
 
 
 _WHERE_TO_LOOK = (
@@ -450,6 +445,9 @@ def check_task_gradient(
         device=resolve_device(config.device),
     )
     check_gradient_samples(config.training)
+    check_memory(
+        config, processes=workers, episodes=settings.episodes * config.training.physics.horizon
+    )
     checkpoint = newest_checkpoint(folder)
     if psi is None:
         task = inside(config.family, last_visited_task(folder, checkpoint), epsilon)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from .errors import NumericalError
+from .errors import NumericalError, in_one_line
 from .interrupt import interruptible
 from .interrupt import status as interrupted_status
 from .settings import SettingError
@@ -45,20 +45,23 @@ def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...]
         try:
             with interruptible(received, last_words):
                 return body(go_on)
-        except SettingError as error:
-            label = error.name.upper() if error.name in positional else flag(error.name)
-            return failed(f"{label}: {error.problem}" if error.name else error.problem, _USAGE)
-        except NumericalError as error:
-            return failed(str(error), _FAILED)
-        except MemoryError:
-            return failed("expected enough memory, got no more; ask for less at once", _FAILED)
-        except OSError as error:
-            where = "" if error.filename is None else f"{error.filename}: "
-            then = f"; go on with: {go_on[0]}" if go_on else ""
-            return failed(f"{where}{error.strerror or error}{then}", _FAILED)
         except KeyboardInterrupt:
             last_words()
             return interrupted_status(received)
+        except Exception as error:
+            match in_one_line(error):
+                case SettingError(name=setting, problem=problem):
+                    label = setting.upper() if setting in positional else flag(setting)
+                    return failed(f"{label}: {problem}" if setting else problem, _USAGE)
+                case NumericalError() as told:
+                    return failed(str(told), _FAILED)
+                case OSError(filename=path, strerror=reason) as told:
+                    problem = ("" if path is None else f"{path}: ") + (reason or str(told))
+                case MemoryError() as told:
+                    problem = str(told)
+                case _:
+                    raise
+            return failed(problem + (f"; go on with: {go_on[0]}" if go_on else ""), _FAILED)
 
 
 class Parser(argparse.ArgumentParser):

@@ -17,6 +17,7 @@ from .runs.config import available_cpus, check_task
 from .runs.executor import make_executor
 from .runs.folder import RunFolder
 from .runs.job_progress import SilentJobs, make_job_progress
+from .runs.memory import check_memory
 from .settings import SettingError
 
 if TYPE_CHECKING:
@@ -93,11 +94,19 @@ def evaluate_run(
             folder.path.parent / "oracle" if oracle_cache is None else pathlib.Path(oracle_cache)
         )
         cache = OracleCache(place.resolve(), config.family, config.training.physics, oracle)
+    tasks = _evaluation_tasks(config.family, grid, psis)
+    if batch is None:
+        batch = math.ceil(len(tasks) / workers)
+    horizon = config.training.physics.horizon
+    learning = {} if oracle is None else {"oracle_batch": oracle.batch}
+    if oracle is not None:
+        learning["oracle_episodes"] = oracle.episodes * horizon
+    check_memory(config, tasks=batch, processes=workers, episodes=episodes * horizon, **learning)
     plan = EvaluationPlan(
         config=config,
         checkpoint=newest_checkpoint(folder).number,
         grid=grid,
-        psis=_evaluation_tasks(config.family, grid, psis),
+        psis=tasks,
         real_samples=tuple(sorted({0, *real_samples})),
         episodes=episodes,
         seed=config.seed if seed is None else seed,
@@ -107,7 +116,7 @@ def evaluate_run(
         plan,
         folder,
         make_executor(executor, _evaluation_worker, (plan, folder), workers, ray_address, threads),
-        math.ceil(len(plan.psis) / workers) if batch is None else batch,
+        batch,
         make_job_progress() if progress else SilentJobs(),
     )
 

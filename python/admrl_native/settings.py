@@ -23,9 +23,12 @@ class SettingError(ValueError):
     """
 
     def __init__(self, name: str, problem: str) -> None:
-        super().__init__(f"{name}: {problem}")
+        super().__init__(f"{name}: {problem}" if name else problem)
         self.name = name
         self.problem = problem
+
+    def __reduce__(self) -> tuple[type[SettingError], tuple[str, str]]:
+        return type(self), (self.name, self.problem)
 
 
 def setting(

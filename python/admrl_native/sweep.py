@@ -39,13 +39,15 @@ def _main(argv: list[str], go_on: list[str]) -> int:
     workers = given.pop("workers", None)
     sweep = _read_sweep(given)
     cells = sweep.cells()
+    if workers is None:
+        workers = _default_workers(sweep.threads)
     trained = {c.name for c in cells if sweep_folder.is_trained(out / c.name, c.config)}
-    _check_machine(cells, kind, sweep.device)
+    _check_machine(cells, kind, workers, sweep.device)
     executor = make_executor(
         kind,
         make_worker,
         (out, sweep.evaluation),
-        _default_workers(sweep.threads) if workers is None else workers,
+        workers,
         address,
         sweep.threads,
     )
@@ -96,15 +98,18 @@ def _default_workers(threads: int) -> int:
     return max(1, available_cpus() // threads)
 
 
-def _check_machine(cells: Sequence[Cell], executor: str, device: str) -> None:
+def _check_machine(cells: Sequence[Cell], executor: str, workers: int, device: str) -> None:
     """Whether this machine can do the runs, which the others are expected to resemble."""
     from . import api
+    from .runs.memory import check_memory
 
     if executor == "ray" and device == "cuda":
         raise SettingError("device", "expected cpu or auto: Ray is not asked for GPUs")
     different = {(c.config.family.name, c.config.training.physics): c.config for c in cells}
     for config in different.values():
         api.check_simulation(config)
+    for cell in cells:
+        check_memory(cell.config, processes=1 if executor == "ray" else workers)
     if device == "cuda":
         api.resolve_device(device)
 

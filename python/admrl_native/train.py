@@ -7,6 +7,7 @@ import shlex
 import sys
 import types
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from . import command
@@ -29,6 +30,7 @@ def _main(argv: Sequence[str] | None, go_on: list[str]) -> int:
     from . import api
     from .runs import folder as folders
     from .runs.config import make_config
+    from .runs.memory import check_memory
     from .runs.progress import make_progress
     from .runs.recorder import is_complete
     from .runs.summary import write_summary
@@ -51,6 +53,7 @@ def _main(argv: Sequence[str] | None, go_on: list[str]) -> int:
         families = {} if family is None else {"family": family}
         config = make_config(**families, preset_name=preset_name, **named, overrides=given)
         api.resolve_device(config.device)
+        check_memory(config)
         api.check_simulation(config)
         created = folders.create(folders.default_path(config) if out is None else out, config)
         folder, config = folders.open_folder(created.path)
@@ -59,7 +62,9 @@ def _main(argv: Sequence[str] | None, go_on: list[str]) -> int:
         print(f"{folder.path} is complete; nothing is left to train", flush=True)
     else:
         print(f"training in {folder.path}; Ctrl-C leaves a run that --resume continues", flush=True)
-        api.carry_on(folder, config, make_progress(config))
+        new = "resume" not in given
+        with folders.removed_if_nothing_is_learned(folder, go_on) if new else nullcontext():
+            api.carry_on(folder, config, make_progress(config))
     picture = write_summary(folder.path, sys.stdout)
     shown_in = "" if picture is None else f", picture in {picture}"
     print(f"results in {folder.path}{shown_in}", flush=True)

@@ -250,7 +250,9 @@ def test_a_file_of_something_else_is_refused(
     tmp_path: pathlib.Path, change: dict[str, Any], problem: str
 ) -> None:
     path = tmp_path / "jobs.jsonl"
-    JobLog(path, HEADER).close()
+    log = JobLog(path, HEADER)
+    log.append({"job": 0})
+    log.close()
     before = path.read_bytes()
     with pytest.raises(SettingError, match=problem):
         JobLog(path, {**HEADER, **change})

@@ -61,6 +61,7 @@ class Workshop:
         self._real_samples: dict[str, int] = {}
         self._excluded: dict[str, int] = {}
         self._virtual_samples = 0
+        self._skipped_updates = 0
 
     def environment(self, num_envs: int) -> RealEnvironment:
         """The real environments, made once for each number of them."""
@@ -105,12 +106,14 @@ class Workshop:
     def sample_counts(self) -> dict[str, object]:
         """Of the whole run: real samples by purpose, how many of them are excluded, virtual ones.
 
-        {"real_samples": {purpose: count}, "excluded": {purpose: count > 0}, "virtual_samples": …}
+        {"real_samples": {purpose: count}, "excluded": {purpose: count > 0}, "virtual_samples": …,
+        "skipped_updates": policy updates in a model whose samples were not finite}
         """
         return {
             "real_samples": dict(self._real_samples),
             "excluded": dict(self._excluded),
             "virtual_samples": self._virtual_samples,
+            "skipped_updates": self._skipped_updates,
         }
 
     @property
@@ -123,6 +126,7 @@ class Workshop:
         self._real_samples = dict(counts["real_samples"])  # type: ignore[call-overload]
         self._excluded = dict(counts.get("excluded", {}))  # type: ignore[call-overload]
         self._virtual_samples = int(counts["virtual_samples"])  # type: ignore[call-overload]
+        self._skipped_updates = int(counts.get("skipped_updates", 0))  # type: ignore[call-overload]
 
     def real_trajectories(
         self,
@@ -261,7 +265,7 @@ class Workshop:
             compute: what does the work; None: the run's.
         """
         schedule = self.settings.schedule
-        self._virtual_samples += virtual_training(
+        work = virtual_training(
             compute or self.compute,
             agents,
             psis.to(self.device),
@@ -281,6 +285,8 @@ class Workshop:
             seed=seed,
             after_iteration=after_iteration,
         )
+        self._virtual_samples += work.samples
+        self._skipped_updates += work.skipped_updates
 
     def start_states(self, seed: int) -> Tensor:
         """Real reset states (S, D) from which virtual rollouts begin."""

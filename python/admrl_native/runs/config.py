@@ -68,7 +68,7 @@ class Config:
         _check_choice("preset", self.preset, PRESETS)
         _check_choice("device", self.device, DEVICES)
         _check_integer("seed", self.seed, minimum=0, maximum=2**63 - 1)
-        _check_integer("threads", self.threads, minimum=1, maximum=4096)
+        _check_integer("threads", self.threads, minimum=1, maximum=1024)
         if self.model_based:
             _check_shares(self.training)
         check_schedule(self.method, self.training)

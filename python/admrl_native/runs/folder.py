@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import pathlib
 import shutil
+from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 import yaml
@@ -103,6 +105,26 @@ def create(path: pathlib.Path, config: Config) -> RunFolder:
     except ValueError as error:
         raise SettingError("", str(error)) from None
     return folder
+
+
+@contextlib.contextmanager
+def removed_if_nothing_is_learned(
+    folder: RunFolder, go_on: list[str] | None = None
+) -> Iterator[None]:
+    """Takes a new folder away again where the work cannot begin: nothing refuses the next attempt.
+
+    Args:
+        folder: made by `create`.
+        go_on: commands that go on with it; emptied.
+    """
+    try:
+        yield
+    except (SettingError, MemoryError, OSError, RuntimeError):
+        if not any(folder.checkpoints.iterdir()):
+            shutil.rmtree(folder.path, ignore_errors=True)
+            if go_on is not None:
+                go_on.clear()
+        raise
 
 
 def never_begun(path: pathlib.Path) -> bool:

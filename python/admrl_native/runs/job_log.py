@@ -48,8 +48,10 @@ class JobLog:
             if not free:
                 raise SettingError(name, f"expected a file nobody writes to, got {path}")
             lines = _read(path, header, name)
-            if lines:
+            if len(lines) > 1:
                 _check(path, lines[0], header, name, again)
+            else:
+                lines = []  # nothing was finished: it is begun anew
             truncate(path, len(lines))  # a line that was never finished
             self._log = MetricsLog(path)
             if not lines:

@@ -141,9 +141,9 @@ class RayWorkers:
                 if kind == "done":
                     on_result(job, *value)
                 elif on_failure is None:
-                    raise RuntimeError(value)
+                    raise value if isinstance(value, Exception) else RuntimeError(value)
                 else:
-                    on_failure(job, value)
+                    on_failure(job, str(value))
 
     def _connect(self) -> None:
         ray = self._ray
@@ -204,7 +204,7 @@ class RayWorkers:
         self._ray.kill(actor)
         self._lost_while_starting += 1
         if kind != "lost":
-            raise RuntimeError(value)
+            raise value if isinstance(value, Exception) else RuntimeError(value)
         if self._lost_while_starting > _RETRIES:
             raise RuntimeError(f"{value}\nworkers are lost before they have started")
 
@@ -235,8 +235,8 @@ class _Worker:
     def prepare(self, make: Callable[..., Work], arguments: tuple[Any, ...]) -> tuple[str, Any]:
         try:
             self._work = make(*arguments)
-        except Exception:
-            return "unmade", failed()
+        except Exception as error:
+            return "unmade", failed(error)
         return "ready", None
 
     def do(self, job: Any) -> tuple[str, Any]:
@@ -246,8 +246,8 @@ class _Worker:
         began = time.perf_counter()
         try:
             result = self._work(job, self._tell)
-        except Exception:
-            return "error", failed()
+        except Exception as error:
+            return "error", failed(error)
         seconds = time.perf_counter() - began
         if self._told is not None:
             ray.wait([self._told])  # so that the steps are known before the result

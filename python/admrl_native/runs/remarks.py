@@ -12,6 +12,7 @@ _FAR = 5.0
 
 EXCLUDED = "real samples excluded, the simulation blew up"
 EXPLOITED = "the policy exploits the model's errors"
+SKIPPED = "policy updates skipped, the samples of the model were not finite"
 LOST = "the model is wrong where the policy goes"
 
 
@@ -55,6 +56,9 @@ def of_run(records: Sequence[Mapping[str, Any]], offset: float) -> list[str]:
     excluded = of_excluded(counted[-1]) if counted else None
     if excluded is not None:
         lines.append(f"{excluded}; nothing was learned from them")
+    skipped = max((r.get("skipped_updates", 0) for r in records), default=0)
+    if skipped:
+        lines.append(f"{skipped:,} {SKIPPED}")
     drawn = [r["reason"] for r in records if r.get("event") == "uniform-task"]
     if drawn:
         why = "; ".join(dict.fromkeys(drawn))

@@ -13,7 +13,7 @@ import typing
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from ..settings import SettingError
+from ..errors import in_one_line
 
 # Does one job; calls its second argument, with or without a report, whenever a step of the job is
 # done.
@@ -71,7 +71,7 @@ class Workers:
 
         Raises:
             RuntimeError: a job failed in another process, or that process died, and nobody asked
-                for failures; or `make` failed.
+                for failures; or `make` failed. What one line says is raised as what it is.
         """
         waiting = collections.deque(jobs)
         if not waiting:
@@ -82,10 +82,10 @@ class Workers:
                 began = time.perf_counter()
                 try:
                     result = self._work(job, on_step)
-                except Exception:
+                except Exception as error:
                     if on_failure is None:
                         raise
-                    on_failure(job, traceback.format_exc())
+                    on_failure(job, str(in_one_line(error) or traceback.format_exc()))
                 else:
                     on_result(job, result, time.perf_counter() - began)
             return
@@ -104,12 +104,8 @@ class Workers:
                 if kind == "step":
                     on_step(*value)
                     continue
-                if kind == "refused":
-                    if on_failure is None:
-                        raise SettingError(*value)
-                    value = f"a worker failed: {value[1]}"
                 if kind == "unmade" or (kind != "done" and on_failure is None):
-                    raise RuntimeError(value)
+                    raise value if isinstance(value, Exception) else RuntimeError(value)
                 job = busy.pop(ready)
                 if kind == "dead":
                     self._forget(ready)
@@ -122,7 +118,7 @@ class Workers:
                 if kind == "done":
                     on_result(job, *value)
                 elif on_failure is not None:
-                    on_failure(job, value)
+                    on_failure(job, str(value))
 
     def _start(self, number: int) -> None:
         context = multiprocessing.get_context("spawn")
@@ -178,8 +174,8 @@ def _serve(
         connection.send(("ready", None))
         try:
             work = make(*arguments)
-        except Exception:
-            connection.send(("unmade", failed()))
+        except Exception as error:
+            connection.send(("unmade", failed(error)))
             return
         while True:
             job = connection.recv()
@@ -187,14 +183,12 @@ def _serve(
             try:
                 result = work(job, lambda *report: connection.send(("step", report)))
                 connection.send(("done", (result, time.perf_counter() - began)))
-            except SettingError as error:
-                connection.send(("refused", (error.name, error.problem)))
-            except Exception:
-                connection.send(("error", failed()))
+            except Exception as error:
+                connection.send(("error", failed(error)))
     except (EOFError, ConnectionError):  # the parent is gone
         pass
 
 
-def failed() -> str:
+def failed(error: Exception) -> Exception | str:
     """What a worker says of the exception that is being handled."""
-    return f"a worker failed:\n{traceback.format_exc()}"
+    return in_one_line(error) or f"a worker failed:\n{traceback.format_exc()}"

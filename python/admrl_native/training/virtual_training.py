@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from torch import Tensor
 
@@ -11,7 +13,7 @@ from ..sampling.replay import Replay
 from ..sampling.trajectories import Trajectories
 from ..seeding import derive_generator
 from .agent import Agent
-from .compute import AgentUpdate, Compute
+from .compute import AgentUpdate, Compute, Targets
 from .dynamics_fit import DynamicsFit
 from .settings import AdvantageSettings, TrpoSettings
 
@@ -39,6 +41,19 @@ class VirtualTrainingBudget:
     horizon: int
 
 
+class VirtualWork(NamedTuple):
+    """What `virtual_training` did.
+
+    Attributes:
+        samples: virtual ones drawn.
+        skipped_updates: of a policy and its value function, because the model's samples were not
+            finite.
+    """
+
+    samples: int
+    skipped_updates: int
+
+
 def virtual_training(
     compute: Compute,
     agents: Sequence[Agent],
@@ -52,8 +67,11 @@ def virtual_training(
     *,
     seed: int,
     after_iteration: AfterIteration = lambda _iteration, _figures: None,
-) -> int:
+) -> VirtualWork:
     """Trains the model on the data and B policies for B tasks in the model, in turn.
+
+    Samples that are not finite, because a policy has gone where the model explodes, update nothing:
+    both stay as they are until the model is fitted again.
 
     Args:
         compute: what does the work.
@@ -66,12 +84,13 @@ def virtual_training(
             are.
         after_iteration: called with the iteration and the figures of each task: model_loss,
             virtual_return (mean undiscounted return of each environment's first episode in the last
-            batch), episode_length, kl, entropy, value_loss.
+            batch), episode_length, kl, entropy, value_loss; NaN, of an update that is skipped.
 
     Returns:
-        The number of virtual samples drawn.
+        The work done.
     """
     device = start_states.device
+    skipped = 0
     sampler = compute.virtual_sampler(
         fit.dynamics,
         [agent.policy for agent in agents],
@@ -93,7 +112,19 @@ def virtual_training(
             targets = compute.advantages_and_returns(
                 samples, [agent.value for agent in agents], advantage
             )
-            updates = compute.update_agents(agents, samples, targets, trpo, generators)  # line 6
+            updates: list[AgentUpdate | None] = [None] * len(agents)
+            usable = [b for b in range(len(agents)) if _finite(samples[b], targets[b])]
+            if usable:
+                done = compute.update_agents(  # line 6
+                    [agents[b] for b in usable],
+                    [samples[b] for b in usable],
+                    [targets[b] for b in usable],
+                    trpo,
+                    [generators[b] for b in usable],
+                )
+                for b, update in zip(usable, done, strict=True):
+                    updates[b] = update
+            skipped += len(agents) - len(usable)
         after_iteration(
             iteration,
             [
@@ -101,14 +132,20 @@ def virtual_training(
                 for s, u in zip(samples, updates, strict=True)
             ],
         )
-    return budget.iterations * budget.n_policy * budget.n_trpo * len(agents)
+    samples_drawn = budget.iterations * budget.n_policy * budget.n_trpo * len(agents)
+    return VirtualWork(samples_drawn, skipped)
 
 
-def _figures(samples: Trajectories, update: AgentUpdate) -> dict[str, float]:
+def _finite(samples: Trajectories, targets: Targets) -> bool:
+    """Whether one task's update can learn from this."""
+    return all(bool(x.isfinite().all()) for x in (samples.obs, samples.rewards, *targets))
+
+
+def _figures(samples: Trajectories, update: AgentUpdate | None) -> dict[str, float]:
     return {
         "virtual_return": samples.first_episode_returns().mean().item(),
         "episode_length": samples.mean_episode_length(),
-        "kl": update.trpo.kl,
-        "entropy": update.trpo.entropy,
-        "value_loss": update.value_loss,
+        "kl": update.trpo.kl if update else math.nan,
+        "entropy": update.trpo.entropy if update else math.nan,
+        "value_loss": update.value_loss if update else math.nan,
     }
