@@ -14,7 +14,8 @@ CORE = [REPOSITORY / "src" / "cpp" / "core", REPOSITORY / "src" / "cpp" / "kerne
 
 # Everybody may use these; they use nothing of the package but one another.
 LEAVES = {
-    "settings", "errors", "seeding", "torch_state", "krylov", "_mujoco", "_native", "_core", "_vectors",
+    "settings", "errors", "seeding", "torch_state", "krylov",
+    "_mujoco", "_native", "_core", "_vectors",
 }  # fmt: skip
 
 # What each folder may import besides itself and `settings`.
