@@ -82,7 +82,10 @@ def solve_symmetric(
     eigendecomposition: exact, the standard for the others. For μ = 0 all give a least-squares
     solution, that of least norm (the pseudo-inverse's; "dense" counts |λ| ≤ P ε max|λ| as 0, ε the
     relative spacing of b's type), with one exception: where H is singular and b outside its range,
-    the one of "minres" is not of least norm.
+    the one of "minres" is not of least norm if it ends within tolerance. Where it cannot, it goes
+    on to the end of the iterations or of the space and ends with least norm, so that b next to the
+    null space gives x next to 0. A tolerance is of ‖H r‖: of an H with condition κ, r is small
+    once that is 1/κ of it.
 
     "cg" is for a definite H and shifts it:
 

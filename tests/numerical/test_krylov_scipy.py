@@ -152,3 +152,32 @@ def test_a_path_at_once(condition: float, seed: int) -> None:
     for x, damping in zip(found.solutions, dampings, strict=True):
         limit = 1e-11 * (1.0 + 1.0 / damping)  # see test_damped
         assert relative(x, scipy_lsqr(h, b, damping)) < limit
+
+
+@seeds
+@pytest.mark.parametrize("outside", [0.0, 1e-16, 1e-14, 1e-10, 1e-6])
+@pytest.mark.parametrize("tolerance", [1e-6, 1e-30])
+def test_minres_next_to_the_null_space(seed: int, outside: float, tolerance: float) -> None:
+    """The least-squares solution of least norm, and never worse than 0, of b almost in it."""
+    h = matrix(10.0, seed, zeros=1)
+    values, vectors = np.linalg.eigh(h)
+    null = vectors[:, np.argmin(np.abs(values))]
+    b = null + outside * (h @ rhs(SIZE, seed))
+    found = solve_symmetric(product_of(h), b, "minres", 0.0, 4 * SIZE, tolerance).solution
+    best = pseudo_inverse_solution(h, b, 10.0)
+    # Products of H with b are exact to some ε ‖b‖, and κ = 10.
+    assert np.linalg.norm(found - best) <= 1000 * EPS
+    assert np.linalg.norm(h @ found - b) <= np.linalg.norm(b) * (1 + 10 * EPS)
+
+
+@seeds
+@pytest.mark.parametrize("condition", [1e8, 1e10, 1e12, 1e14])
+def test_minres_of_a_consistent_system_is_no_worse_than_scipy(seed: int, condition: float) -> None:
+    h = matrix(condition, seed)
+    x = rhs(SIZE, seed)
+    b = h @ x
+    ours = solve_symmetric(product_of(h), b, "minres", 0.0, 4 * SIZE, 1e-30).solution
+    theirs = scipy_minres(h, b)
+    assert relative(h @ ours, b) <= max(relative(h @ theirs, b), 100 * EPS)
+    # A tenth more where both have lost most: eigenvalues of P ε count as 0 or do not.
+    assert relative(ours, x) <= 1.1 * relative(theirs, x)

@@ -1,6 +1,7 @@
 #include "core/lanczos.hpp"
 
 #include <Eigen/Eigenvalues>
+#include <Eigen/QR>
 #include <algorithm>
 #include <array>
 #include <cmath>
@@ -45,7 +46,11 @@ double project_out(const Basis& basis, Vector& w, Vector& coefficients) {
 // within tolerance, so that it does not depend on the rest of the path.
 class PathPoint {
  public:
-  PathPoint(double damping, double norm_b) : qr_(damping, norm_b), norm_b_(norm_b) {}
+  PathPoint(double damping, double norm_b, std::size_t size)
+      : qr_(damping, norm_b),
+        root_mu_(std::sqrt(damping)),
+        norm_b_(norm_b),
+        zero_(static_cast<double>(size) * std::numeric_limits<double>::epsilon()) {}
 
   // Takes column k of T. Judges the iterate before it by the relative residual that T gives, and
   // goes on unless it is within tolerance, or as good as rounding allows.
@@ -58,13 +63,14 @@ class PathPoint {
     ended_ = history_.back() <= tolerance;
     if (ended_) return;
     const TikhonovQr::Column column = qr_.eliminate();
+    columns_.push_back(column);
+    unregularised_ = root_mu_ <= zero_ * norm_h;
+    if (unregularised_) return;  // what the columns to come bring, the end will tell
     // The next iterate, of length |tau / gamma| at least, would have a residual of more than this
-    // from rounding alone. So it is in the end, and where mu = 0 and H is singular: there gamma
-    // would be zero in exact arithmetic and the iterate at hand is a least-squares solution.
+    // from rounding alone.
     const double rounding =
         std::numeric_limits<double>::epsilon() * norm_h * norm_h * std::abs(column.tau);
     const bool lost = rounding > residual * column.gamma;
-    columns_.push_back(column);
     ended_ = column.gamma <= kRounding * norm_h || (lost && !gains(norm_h));
     if (ended_) columns_.pop_back();
   }
@@ -72,6 +78,9 @@ class PathPoint {
   bool ended() const { return ended_; }
   std::size_t last() const { return columns_.size(); }
   const Vector& history() const { return history_; }
+
+  // Whether the damping is below the rounding of H, so that R may be singular but for rounding.
+  bool unregularised() const { return unregularised_; }
 
   // Iterate `steps`: y of the leading R y = t.
   Vector coefficients(std::size_t steps) const {
@@ -83,6 +92,26 @@ class PathPoint {
       y[k] = rest / columns_[k].gamma;
     }
     return y;
+  }
+
+  // The same where R may be singular: y of least norm, pivots below P epsilon |R| counting as 0.
+  Vector least_norm_coefficients(std::size_t steps) const {
+    if (steps == 0) return {};
+    const auto n = static_cast<Eigen::Index>(steps);
+    Eigen::MatrixXd r = Eigen::MatrixXd::Zero(n, n);
+    Eigen::VectorXd t(n);
+    for (Eigen::Index k = 0; k < n; ++k) {
+      const TikhonovQr::Column& column = columns_[static_cast<std::size_t>(k)];
+      r(k, k) = column.gamma;
+      if (k >= 1) r(k - 1, k) = column.delta;
+      if (k >= 2) r(k - 2, k) = column.epsilon;
+      t(k) = column.tau;
+    }
+    Eigen::CompleteOrthogonalDecomposition<Eigen::MatrixXd> factors(n, n);
+    factors.setThreshold(zero_);
+    factors.compute(r);
+    const Eigen::VectorXd y = factors.solve(t);
+    return {y.begin(), y.end()};
   }
 
  private:
@@ -98,7 +127,10 @@ class PathPoint {
   }
 
   TikhonovQr qr_;
+  double root_mu_;
   double norm_b_;
+  double zero_;  // relative to |H|
+  bool unregularised_ = false;
   std::vector<TikhonovQr::Column> columns_;
   Vector history_;
   bool ended_ = false;
@@ -138,7 +170,7 @@ LanczosResult lanczos(const SymmetricOperator& product, std::span<const double> 
   CountedOperator h(product);
   TikhonovResiduals truth{h, unit, norm(unit)};
   std::vector<PathPoint> path;
-  for (const double damping : dampings) path.emplace_back(damping, truth.norm_b);
+  for (const double damping : dampings) path.emplace_back(damping, truth.norm_b, size);
   Basis basis{unit};
   for (double& e : basis[0]) e /= truth.norm_b;
   Vector w(size), scratch, diagonal, beside;
@@ -181,15 +213,22 @@ LanczosResult lanczos(const SymmetricOperator& product, std::span<const double> 
     result.products = h.calls();
     return result;
   }
-  const auto iterate = [&](std::size_t l, std::size_t steps) {
+  const auto from = [&](std::size_t l, const Vector& y) {
     LanczosSolution found;
-    const Vector y = path[l].coefficients(steps);
     found.x.assign(size, 0.0);
-    for (std::size_t k = 0; k < steps; ++k) add(y[k], basis[k], found.x);
+    for (std::size_t k = 0; k < y.size(); ++k) add(y[k], basis[k], found.x);
     const Residuals residuals = truth(found.x, dampings[l]);
-    check_finite(residuals.regularised);
+    if (!path[l].unregularised()) check_finite(residuals.regularised);
     found.residual = residuals.plain;
     found.regularised_residual = residuals.regularised;
+    return found;
+  };
+  const auto iterate = [&](std::size_t l, std::size_t steps) {
+    LanczosSolution found = from(l, path[l].coefficients(steps));
+    if (path[l].unregularised() && !(found.regularised_residual <= settings.tolerance)) {
+      LanczosSolution other = from(l, path[l].least_norm_coefficients(steps));
+      if (!(found.residual <= other.residual)) return other;
+    }
     return found;
   };
   for (std::size_t l = 0; l < path.size(); ++l) {
