@@ -25,10 +25,11 @@ from .runs.executor import make_executor
 from .runs.gradient_check import GROUP, GradientCheckPlan, inside, last_visited_task, run_check
 from .runs.job_progress import SilentJobs, make_job_progress
 from .runs.memory import check_memory
-from .runs.metrics import read_metrics
+from .runs.metrics import read_records
 from .runs.options import options, override
 from .runs.progress import Progress, Silent, make_progress
-from .runs.recorder import Recorder, is_complete
+from .runs.recorder import Recorder, check_unedited, is_complete
+from .runs.storage import reading
 from .runs.summary import write_summary
 from .settings import SettingError
 
@@ -162,7 +163,8 @@ def carry_on(folder: folders.RunFolder, config: Config, progress: Progress) -> N
     try:
         trainer = make_trainer(config, recorder)
         if recorder.resumed_from is not None:
-            trainer.load(recorder.resumed_from.state, recorder.stored_data())
+            with reading(folder.checkpoints, "a checkpoint of this run"):
+                trainer.load(recorder.resumed_from.state, recorder.stored_data())
         trainer.train()
     except numerical_failures() as error:
         raise NumericalError(
@@ -249,7 +251,7 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl."""
-        return read_metrics(folders.RunFolder(self.path).metrics)
+        return read_records(folders.RunFolder(self.path).metrics)
 
     def adapt(
         self, psi: Sequence[float], real_samples: int = 0, *, seed: int | None = None
@@ -328,22 +330,20 @@ class Run:
         """The learner at the newest checkpoint, made once."""
         if self._trainer is None:
             folder = folders.RunFolder(self.path)
-            self._trainer = learner_at(self.config, folder, newest_checkpoint(folder))
+            self._trainer = learner_at(self.config, folder, newest_checkpoint(folder, self.config))
         return self._trainer
 
 
-def newest_checkpoint(folder: folders.RunFolder) -> checkpoints.Checkpoint:
+def newest_checkpoint(folder: folders.RunFolder, config: Config) -> checkpoints.Checkpoint:
     """The newest checkpoint of a run.
 
     Raises:
-        SettingError: there is none yet, or it is damaged.
+        SettingError: there is none yet, it is damaged, or the configuration was edited since.
     """
-    try:
-        newest = checkpoints.load_newest(folder.checkpoints)
-    except ValueError as error:
-        raise SettingError("run", str(error)) from None
+    newest = checkpoints.load_newest(folder.checkpoints)
     if newest is None:
         raise SettingError("run", f"expected a checkpoint in {folder.path}, found none yet")
+    check_unedited(folder, newest, config, "run")
     return newest
 
 
@@ -354,10 +354,9 @@ def learner_at(
     position = checkpoint.recorder
     data = DataShards(folder.data, dict(position["data_shards"]), dict(position["data_digests"]))
     trainer = make_trainer(config, _Nobody())
-    try:
-        trainer.load(checkpoint.state, data.load())
-    except ValueError as error:
-        raise SettingError("run", f"expected an undamaged run folder: {error}") from error
+    transitions = data.load()
+    with reading(folder.checkpoints, "a checkpoint of this run"):
+        trainer.load(checkpoint.state, transitions)
     return trainer
 
 
@@ -439,6 +438,7 @@ def check_task_gradient(
             "run",
             f"expected a run with a dynamics model, got one of {config.method}, {folder.path}",
         )
+    checkpoint = newest_checkpoint(folder, config)
     config = dataclasses.replace(
         config,
         training=override(config.training, overrides),
@@ -448,7 +448,6 @@ def check_task_gradient(
     check_memory(
         config, processes=workers, episodes=settings.episodes * config.training.physics.horizon
     )
-    checkpoint = newest_checkpoint(folder)
     if psi is None:
         task = inside(config.family, last_visited_task(folder, checkpoint), epsilon)
     else:

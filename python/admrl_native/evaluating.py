@@ -104,7 +104,7 @@ def evaluate_run(
     check_memory(config, tasks=batch, processes=workers, episodes=episodes * horizon, **learning)
     plan = EvaluationPlan(
         config=config,
-        checkpoint=newest_checkpoint(folder).number,
+        checkpoint=newest_checkpoint(folder, config).number,
         grid=grid,
         psis=tasks,
         real_samples=tuple(sorted({0, *real_samples})),

@@ -14,8 +14,9 @@ from .config import Config
 from .data import DataShards
 from .events import TensorBoardEvents
 from .folder import RunFolder, lock
-from .metrics import MetricsLog, read_metrics, truncate
+from .metrics import MetricsLog, read_records, truncate
 from .progress import Progress
+from .storage import reading
 from .tasks_table import TasksTable
 
 if TYPE_CHECKING:
@@ -46,13 +47,18 @@ class Recorder:
             if self.resumed_from is None:
                 _check_nothing_is_lost(folder)
             before = self.resumed_from.recorder if self.resumed_from else _NOTHING
-            _check_config(folder, before["config"] or _identity(config), _identity(config))
+            if self.resumed_from:
+                check_unedited(folder, self.resumed_from, config)
             self._next_checkpoint = self.resumed_from.number + 1 if self.resumed_from else 0
             self._data.truncate(before["data_shards"], before["data_digests"])
             truncate(folder.metrics, before["metrics_lines"])
             truncate(folder.tasks, before["tasks_lines"])
             checkpoints.remove_after(folder.checkpoints, self._next_checkpoint - 1)
             checkpoints.prune(folder.checkpoints)  # what a crash kept from it
+            past = read_records(folder.metrics)
+            self._tasks = TasksTable(
+                folder.tasks, config.family.task_dim, before["pending_gradient"]
+            )
         except SettingError:
             self._lock.close()
             raise
@@ -64,16 +70,17 @@ class Recorder:
         self._wall_before = float(before["wall_seconds"])
         self._began = time.perf_counter()
 
-        past = read_metrics(folder.metrics)
-        began = [line for line in past if line.get("event") == "compute"]
-        self._compute = {k: began[-1][k] for k in ("path", "precision", "where")} if began else None
-        self._metrics = MetricsLog(folder.metrics)
-        self._tasks = TasksTable(folder.tasks, config.family.task_dim, before["pending_gradient"])
-        self._events = TensorBoardEvents(folder.path, time.time() - self._wall_before)
-        for line in past:
-            self._events.append(line)
         self._progress = progress
-        self._progress.start(past)
+        self._metrics = MetricsLog(folder.metrics)
+        self._events = TensorBoardEvents(folder.path, time.time() - self._wall_before)
+        with reading(folder.metrics, "the records of this run"):
+            began = [line for line in past if line["event"] == "compute"]
+            self._compute = (
+                {k: began[-1][k] for k in ("path", "precision", "where")} if began else None
+            )
+            for line in past:
+                self._events.append(line)
+            self._progress.start(past)
 
     def stored_data(self) -> dict[str, dict[str, torch.Tensor]]:
         """The transitions stored so far, by purpose, in order.
@@ -173,8 +180,8 @@ def _check_nothing_is_lost(folder: RunFolder) -> None:
     Raises:
         SettingError: it had one; what it has learned is not to be thrown away unasked.
     """
-    lines = read_metrics(folder.metrics)
-    had = any(line.get("event") in _CLOSED_BY_A_CHECKPOINT for line in lines[:-1])
+    lines = read_records(folder.metrics)
+    had = any(line["event"] in _CLOSED_BY_A_CHECKPOINT for line in lines[:-1])
     if had or not folder.checkpoints.is_dir():
         raise SettingError(
             "resume",
@@ -190,14 +197,34 @@ def _identity(config: Config) -> dict[str, Any]:
     return dict(json.loads(json.dumps(values)))
 
 
-def _check_config(folder: RunFolder, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_unedited(
+    folder: RunFolder, checkpoint: checkpoints.Checkpoint, config: Config, name: str = "resume"
+) -> None:
+    """Whether the configuration is the one that a checkpoint was saved with.
+
+    Args:
+        folder: of the run.
+        checkpoint: of the run.
+        config: as config.yaml has it now.
+        name: what the caller calls the folder, for the message of the error.
+
+    Raises:
+        SettingError: it was edited.
+    """
+    if before := checkpoint.recorder["config"]:
+        _check_config(folder, before, _identity(config), name)
+
+
+def _check_config(
+    folder: RunFolder, before: Mapping[str, Any], now: Mapping[str, Any], called: str
+) -> None:
     for name in sorted(before.keys() | now):
         ours, theirs = now.get(name), before.get(name)
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-            _check_config(folder, theirs, ours)
+            _check_config(folder, theirs, ours, called)
         elif ours != theirs:
             raise SettingError(
-                "resume",
+                called,
                 f"expected {name}: {theirs} in {folder.config}, as the run was begun with, got "
                 f"{ours}; it was edited",
             )
@@ -210,7 +237,7 @@ def is_complete(folder: RunFolder) -> bool:
         SettingError: the metrics cannot be read.
     """
     try:
-        lines = read_metrics(folder.metrics)
+        lines = read_records(folder.metrics)
     except (OSError, ValueError) as error:
         raise SettingError("resume", f"expected an undamaged run folder: {error}") from error
-    return bool(lines) and lines[-1].get("event") == "end"
+    return bool(lines) and lines[-1]["event"] == "end"

@@ -11,6 +11,7 @@ from typing import Any
 
 from .accounts import ACCOUNTS, accounts
 from .metrics import count_lines
+from .storage import reading
 
 
 class TasksTable:
@@ -36,8 +37,11 @@ class TasksTable:
         if self.lines == 0:
             self._write(self._columns)
         else:  # of an earlier version, perhaps
-            with path.open(newline="") as file:
-                self._columns = next(csv.reader(file))
+            with reading(path, "a table of tasks"), path.open(newline="", encoding="utf-8") as file:
+                header = next(csv.reader(file), [])
+                if unknown := [name for name in header if name not in self._columns] or not header:
+                    raise ValueError(f"its first line has columns {unknown} that no version writes")
+                self._columns = header
 
     @property
     def pending(self) -> dict[str, Any]:
