@@ -27,6 +27,10 @@ def _main(argv: list[str], go_on: list[str]) -> int:
     given = vars(_parser().parse_args(argv))
     figures: pathlib.Path | None = given.pop("json", None)
     if figures is not None:
+        if figures.resolve().is_relative_to(given["run"].resolve()) and figures.exists():
+            raise SettingError(
+                "json", f"expected a new file, or one outside the run, got {figures}"
+            )
         try:
             figures.open("a").close()  # known now, not after the work
         except OSError as error:

@@ -130,9 +130,11 @@ def _evaluation_tasks(
         if grid not in GRIDS:
             raise SettingError("grid", f"expected one of {', '.join(GRIDS)}, got {grid!r}")
         return test_tasks(family, grid)
-    if grid in GRIDS or not re.fullmatch(r"[\w.-]+", grid):
+    if grid in GRIDS or not re.fullmatch(r"[\w-][\w.-]*", grid):
         raise SettingError(
-            "grid", f"expected a name for these tasks of letters, digits and _ . -, got {grid!r}"
+            "grid",
+            f"expected a name for these tasks of letters, digits and _ . -, no . first, got "
+            f"{grid!r}",
         )
     if len(psis) == 0:
         raise SettingError("psis", "expected at least one task, got none")

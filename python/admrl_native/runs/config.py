@@ -227,6 +227,9 @@ def check_is_read(name: str, methods: Sequence[str]) -> None:
         )
 
 
+_FARTHEST = 1e6  # widths of Ψ; float32 has 7 digits
+
+
 def available_cpus() -> int:
     """The number of CPUs this process may use."""
     if hasattr(os, "sched_getaffinity"):
@@ -260,6 +263,12 @@ def check_task(
             raise SettingError(name, f"expected {dimension} in [{low:g}, {high:g}], got {value:g}")
         if not math.isfinite(value):
             raise SettingError(name, f"expected a finite {dimension}, got {value:g}")
+        if abs(value - (low + high) / 2) > _FARTHEST * (high - low):
+            raise SettingError(
+                name,
+                f"expected {dimension} at most {_FARTHEST:g} widths of [{low:g}, {high:g}] away, "
+                f"got {value:g}: in float32 its rewards would be the same for every state",
+            )
     return values
 
 
