@@ -31,7 +31,7 @@ from .runs.progress import Progress, Silent, make_progress
 from .runs.recorder import Recorder, check_unedited, is_complete
 from .runs.storage import reading
 from .runs.summary import write_summary
-from .settings import SettingError
+from .settings import SettingError, integer, several
 
 if TYPE_CHECKING:
     import numpy as np
@@ -273,6 +273,7 @@ class Run:
         import torch
 
         task = torch.tensor(self._check_task(psi), dtype=torch.float64)
+        real_samples = integer("real_samples", real_samples, 0)
         return self._learner().adapt(task, real_samples=real_samples, seed=self._seed(seed))
 
     def adapt_zero_shot(
@@ -292,7 +293,8 @@ class Run:
         """
         import torch
 
-        if len(psis) == 0:
+        psis = several(psis)
+        if not psis:
             raise SettingError("psis", "expected at least one task, got none")
         tasks = torch.tensor([self._check_task(psi) for psi in psis], dtype=torch.float64)
         return self._learner().adapt_zero_shot(tasks, seed=self._seed(seed))
@@ -315,8 +317,7 @@ class Run:
         """
         import torch
 
-        if episodes < 1:
-            raise SettingError("episodes", f"expected at least 1, got {episodes}")
+        episodes = integer("episodes", episodes, 1)
         task = torch.tensor(self._check_task(psi), dtype=torch.float64)
         return self._learner().evaluate(policy, task, episodes=episodes, seed=self._seed(seed))
 
@@ -324,7 +325,7 @@ class Run:
         return check_task("psi", psi, self.config.family, inside=False)
 
     def _seed(self, seed: int | None) -> int:
-        return self.config.seed if seed is None else seed
+        return checked_seed(seed, self.config.seed)
 
     def _learner(self) -> Learner:
         """The learner at the newest checkpoint, made once."""
@@ -423,7 +424,9 @@ def check_task_gradient(
         gradient, each as long as a training task but for its first policy.
     """
     settings = GradientCheckSettings(epsilon, repeats, along, episodes)
-    path, device = check_start(run, workers, seed, device)
+    workers = integer("workers", workers, 1)
+    path, device = open_run(run, device)
+    checked_seed(seed, 0)
     for name in overrides:
         if name not in options() or options()[name].group != GROUP:
             raise SettingError(name, "expected an option of the task gradient")
@@ -457,7 +460,7 @@ def check_task_gradient(
         checkpoint.number,
         task,
         settings.decided(config.family.task_dim),
-        config.seed if seed is None else seed,
+        checked_seed(seed, config.seed),
     )
     return run_check(
         plan,
@@ -473,14 +476,13 @@ def check_task_gradient(
     )
 
 
-def check_start(
-    run: Run | str | pathlib.Path, workers: int, seed: int | None, device: str | None
-) -> tuple[pathlib.Path, str | None]:
-    """The folder and the device of a run that is to be worked on, once the rest is in order."""
-    if not isinstance(workers, int) or workers < 1:
-        raise SettingError("workers", f"expected at least 1, got {workers!r}")
-    if seed is not None and seed < 0:
-        raise SettingError("seed", f"expected at least 0, got {seed}")
+def checked_seed(seed: int | None, otherwise: int) -> int:
+    """A seed, of which None stands for another."""
+    return otherwise if seed is None else integer("seed", seed, 0, 2**63 - 1)
+
+
+def open_run(run: Run | str | pathlib.Path, device: str | None) -> tuple[pathlib.Path, str | None]:
+    """The folder and the device of a run that is to be worked on."""
     if isinstance(run, Run):
         return run.path, run.config.device if device is None else device
     return pathlib.Path(run), device

@@ -20,8 +20,9 @@ from .sweep_progress import SweepProgress
 from .time_left import in_words
 
 # What the sweep calls the values of which a run has one.
-_LONGEST_NAME = 200  # of a folder: 255 bytes, less what is put around it for a run's other files
 _PLURAL = {"family": "families", "method": "methods", "seed": "seeds"}
+
+_LONGEST_NAME = 200  # of a folder: 255 bytes, less what is put around it for a run's other files
 
 
 @dataclasses.dataclass(frozen=True)
