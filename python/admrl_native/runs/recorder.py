@@ -43,34 +43,16 @@ class Recorder:
         self._lock = lock(folder)
         self._data = DataShards(folder.data)
         try:
-            self.resumed_from = checkpoints.load_newest(folder.checkpoints)
-            if self.resumed_from is None:
-                _check_nothing_is_lost(folder)
-            before = self.resumed_from.recorder if self.resumed_from else _NOTHING
-            if self.resumed_from:
-                check_unedited(folder, self.resumed_from, config)
-            self._next_checkpoint = self.resumed_from.number + 1 if self.resumed_from else 0
-            self._data.truncate(before["data_shards"], before["data_digests"])
-            truncate(folder.metrics, before["metrics_lines"])
-            truncate(folder.tasks, before["tasks_lines"])
-            checkpoints.remove_after(folder.checkpoints, self._next_checkpoint - 1)
-            checkpoints.prune(folder.checkpoints)  # what a crash kept from it
-            past = read_records(folder.metrics)
-            self._tasks = TasksTable(
-                folder.tasks, config.family.task_dim, before["pending_gradient"]
-            )
-        except SettingError:
+            with reading(folder.path, "an undamaged run folder"):
+                past, pending = self._go_back(folder, config)
+        except BaseException:
             self._lock.close()
             raise
-        except (ValueError, OSError) as error:
-            self._lock.close()
-            raise SettingError("resume", f"expected an undamaged run folder: {error}") from error
         self._identity = _identity(config)
-        self._task = self.resumed_from.task if self.resumed_from else 0
-        self._wall_before = float(before["wall_seconds"])
         self._began = time.perf_counter()
 
         self._progress = progress
+        self._tasks = TasksTable(folder.tasks, config.family.task_dim, pending)
         self._metrics = MetricsLog(folder.metrics)
         self._events = TensorBoardEvents(folder.path, time.time() - self._wall_before)
         with reading(folder.metrics, "the records of this run"):
@@ -82,16 +64,36 @@ class Recorder:
                 self._events.append(line)
             self._progress.start(past)
 
+    def _go_back(
+        self, folder: RunFolder, config: Config
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """To the newest checkpoint; the records up to it, and the gradient that waits for its task.
+
+        What cannot be gone on with is refused before anything is cut off.
+        """
+        self.resumed_from = newest = checkpoints.load_newest(folder.checkpoints)
+        if newest is None:
+            _check_nothing_is_lost(folder)
+        else:
+            check_unedited(folder, newest, config)
+        before = newest.recorder if newest else _NOTHING
+        self._next_checkpoint = newest.number + 1 if newest else 0
+        self._task = newest.task if newest else 0
+        self._wall_before = float(before["wall_seconds"])
+        self._data.truncate(before["data_shards"], before["data_digests"])
+        truncate(folder.metrics, before["metrics_lines"])
+        truncate(folder.tasks, before["tasks_lines"])
+        checkpoints.remove_after(folder.checkpoints, self._next_checkpoint - 1)
+        checkpoints.prune(folder.checkpoints)  # what a crash kept from it
+        return read_records(folder.metrics), before["pending_gradient"]
+
     def stored_data(self) -> dict[str, dict[str, torch.Tensor]]:
         """The transitions stored so far, by purpose, in order.
 
         Raises:
             SettingError: they are damaged.
         """
-        try:
-            return self._data.load()
-        except ValueError as error:
-            raise SettingError("resume", f"expected an undamaged run folder: {error}") from None
+        return self._data.load()
 
     def begin(self, compute: Mapping[str, str]) -> None:
         if compute == self._compute:  # the metrics of a resumed run are those of one that was not

@@ -48,7 +48,7 @@ def reading(path: pathlib.Path, expected: str, then: str = "") -> Iterator[None]
     """
     try:
         yield
-    except (DamagedFile, MemoryError):
+    except (SettingError, MemoryError):
         raise
     except _of_content() as error:
         if isinstance(told := in_one_line(error), MemoryError):
