@@ -22,6 +22,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import sys
 import tempfile
@@ -37,6 +38,8 @@ import yaml
 
 import admrl_native as admrl
 from admrl_native import cli, evaluating
+from admrl_native.algorithms.methods import reads
+from admrl_native.command import shown
 from admrl_native.evaluation.settings import OracleSettings
 from admrl_native.families.native import model_content
 from admrl_native.reporting import collect as collecting
@@ -44,6 +47,7 @@ from admrl_native.reporting import episodes as films
 from admrl_native.runs import checkpoint as checkpoints
 from admrl_native.runs import storage, summary
 from admrl_native.runs.options import options
+from admrl_native.runs.presets import preset
 from admrl_native.settings import SettingError
 from model_free import tiny_options
 from mutations import Generator, mutated_bytes, mutated_json, mutated_text, mutated_words
@@ -93,6 +97,9 @@ class Place:
         return {"repeats": 2, "episodes": 2, "workers": 1, "progress": False}
 
     def restore(self) -> None:
+        known = {self.path / p.relative_to(self.path).parts[0] for p in self.files}
+        for path in set(self.path.iterdir()) - known:
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
         for path in self.path.rglob("*"):
             if path not in self.files and path.is_file():
                 path.unlink()
@@ -386,26 +393,28 @@ COMMAND_LINE = "command line"
 
 
 def words_of(place: Place, rng: Generator) -> list[str]:
-    """A command line that is nearly right."""
-    names = list(options())
+    """A command line that is nearly right, with one to three mutations."""
+    new, run = str(place.path / "new"), str(place.done)
     begin = (
-        ["train", "--out", str(place.path / "new")],
+        ["train", "--out", new],
+        ["train", "--out", new, "--first-psi", "-1e-1", "1.5"],
         ["train", "--resume", str(place.cut)],
-        ["evaluate", str(place.done), "--no-oracle"],
-        ["evaluate", str(place.done), "--tasks", str(place.tasks)],
-        ["sweep", "--out", str(place.path / "sweep"), "--seeds", "0", "1"],
-        ["sweep", "--out", str(place.path / "sweep"), "--vary", "step_size", "1", "2"],
-        ["check-gradient", str(place.done), "--psi", "0", "1.5"],
-        ["report", str(place.done), "--out", str(place.path / "page")],
-    )[rng.integers(8)]
-    flags = [names[i] for i in rng.integers(len(names), size=rng.integers(4))]
-    training = "n-tasks 2 horizon 20 first-psi 0 1.5 family Ant2D method maml preset small seed 3"
-    known = re.findall(r"[a-z-]+(?: [-\d.\w]+)+?(?= [a-z]|$)", training)
-    more = [f"--{known[rng.integers(len(known))]}"] if rng.random() < 0.5 else []
-    extra = [word for text in more for word in text.split()]
-    for name in flags:
-        extra += ["--" + name.replace("_", "-"), ("1", "0.5", "auto", "64 64")[rng.integers(4)]]
-    return mutated_words(rng, [*begin, *extra])
+        ["sweep", "--out", new, "--seeds", "0", "1"],
+        ["sweep", "--out", new, "--vary", "step_size", "1", "2", "--evaluate", "grid"],
+        ["evaluate", run, "--no-oracle"],
+        ["evaluate", run, "--tasks", str(place.tasks), "--real-samples", "0", "40"],
+        ["check-gradient", run, "--psi", "-1e-1", "1.5", "--out", new, "--json", f"{new}.json"],
+        ["report", run, "--out", new],
+    )[rng.integers(9)]
+    words = list(begin)
+    if begin[0] in ("train", "sweep") and "--resume" not in begin:
+        training = preset("quick", "Hopper2D")
+        known = [o for o in options().values() if reads("admrl", o.group, o.field)]
+        for i in rng.integers(len(known), size=rng.integers(4)):
+            words += ["--" + known[i].name.replace("_", "-"), *shown(known[i].of(training)).split()]
+            if known[i].item is bool:
+                words.pop()
+    return mutated_words(rng, words)
 
 
 def run_one(call: Callable[[], int]) -> tuple[int | None, str, str | None]:

@@ -353,11 +353,10 @@ def learner_at(
 ) -> Learner:
     """The learner as it was at a checkpoint; nothing in the folder is changed."""
     position = checkpoint.recorder
-    data = DataShards(folder.data, dict(position["data_shards"]), dict(position["data_digests"]))
     trainer = make_trainer(config, _Nobody())
-    transitions = data.load()
     with reading(folder.checkpoints, "a checkpoint of this run"):
-        trainer.load(checkpoint.state, transitions)
+        shards, digests = dict(position["data_shards"]), dict(position["data_digests"])
+        trainer.load(checkpoint.state, DataShards(folder.data, shards, digests).load())
     return trainer
 
 

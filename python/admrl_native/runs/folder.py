@@ -261,8 +261,9 @@ def _stored_world(folder: RunFolder, values: dict[str, Any]) -> dict[str, Any]:
 def _check_world(name: str, folder: RunFolder, config: Config, stored: dict[str, Any]) -> None:
     try:
         now = World.of(config.family, config.training.physics).record()
-    except ValueError as error:
-        raise SettingError(name, f"expected the robot of the run to load: {error}") from None
+    except (ValueError, OSError) as error:
+        problem = f"expected the robot of the run to load: {error} ({folder.path})"
+        raise SettingError(name, problem) from None
     expected = {
         "mujoco": "MuJoCo {0} as the run began with, found {1}; pip install mujoco-core=={0}",
         "rules": "rules {0} of the simulation as the run began with, found {1}: it needs the "

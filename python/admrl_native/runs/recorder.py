@@ -213,8 +213,9 @@ def check_unedited(
     Raises:
         SettingError: it was edited.
     """
-    if before := checkpoint.recorder["config"]:
-        _check_config(folder, before, _identity(config), name)
+    with reading(folder.checkpoints, "a checkpoint of this run"):
+        if before := checkpoint.recorder["config"]:
+            _check_config(folder, before, _identity(config), name)
 
 
 def _check_config(
