@@ -465,7 +465,7 @@ class Fuzz:
             RuntimeError: it does not, so that nothing would be tested.
         """
         rng = np.random.default_rng(0)
-        for _ in range(20) if kind in FILES else ():
+        for _ in range(5) if kind in FILES else ():
             damage = FILES[kind](self._place, rng)
             status, text, problem = run_one(damage.reader)
             self._place.restore()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -42,27 +43,28 @@ class Recorder:
         self._folder = folder
         self._lock = lock(folder)
         self._data = DataShards(folder.data)
-        try:
+        with contextlib.ExitStack() as failed:
+            failed.callback(self._lock.close)
             with reading(folder.path, "an undamaged run folder"):
                 past, pending = self._go_back(folder, config)
-        except BaseException:
-            self._lock.close()
-            raise
-        self._identity = _identity(config)
-        self._began = time.perf_counter()
-
-        self._progress = progress
-        self._tasks = TasksTable(folder.tasks, config.family.task_dim, pending)
-        self._metrics = MetricsLog(folder.metrics)
-        self._events = TensorBoardEvents(folder.path, time.time() - self._wall_before)
-        with reading(folder.metrics, "the records of this run"):
-            began = [line for line in past if line["event"] == "compute"]
-            self._compute = (
-                {k: began[-1][k] for k in ("path", "precision", "where")} if began else None
-            )
-            for line in past:
-                self._events.append(line)
-            self._progress.start(past)
+            self._identity = _identity(config)
+            self._began = time.perf_counter()
+            self._progress = progress
+            self._tasks = TasksTable(folder.tasks, config.family.task_dim, pending)
+            failed.callback(self._tasks.close)
+            self._metrics = MetricsLog(folder.metrics)
+            failed.callback(self._metrics.close)
+            self._events = TensorBoardEvents(folder.path, time.time() - self._wall_before)
+            failed.callback(self._events.close)
+            with reading(folder.metrics, "the records of this run"):
+                began = [line for line in past if line["event"] == "compute"]
+                self._compute = (
+                    {k: began[-1][k] for k in ("path", "precision", "where")} if began else None
+                )
+                for line in past:
+                    self._events.append(line)
+                self._progress.start(past)
+            failed.pop_all()
 
     def _go_back(
         self, folder: RunFolder, config: Config
@@ -85,7 +87,7 @@ class Recorder:
         truncate(folder.tasks, before["tasks_lines"])
         checkpoints.remove_after(folder.checkpoints, self._next_checkpoint - 1)
         checkpoints.prune(folder.checkpoints)  # what a crash kept from it
-        return read_records(folder.metrics), before["pending_gradient"]
+        return read_records(folder.metrics), dict(before["pending_gradient"])
 
     def stored_data(self) -> dict[str, dict[str, torch.Tensor]]:
         """The transitions stored so far, by purpose, in order.
