@@ -32,6 +32,7 @@ from .runs.recorder import Recorder, check_unedited, is_complete
 from .runs.storage import reading
 from .runs.summary import write_summary
 from .settings import SettingError, integer, several
+from .torch_state import own_torch_state
 
 if TYPE_CHECKING:
     import numpy as np
@@ -157,6 +158,7 @@ def check_simulation(config: Config) -> None:
         raise SettingError("", f"expected a simulation that starts: {error}") from error
 
 
+@own_torch_state()
 def carry_on(folder: folders.RunFolder, config: Config, progress: Progress) -> None:
     """Trains from wherever the folder is to the end."""
     recorder = Recorder(folder, config, progress)
@@ -253,6 +255,7 @@ class Run:
         """The lines of metrics.jsonl."""
         return read_records(folders.RunFolder(self.path).metrics)
 
+    @own_torch_state()
     def adapt(
         self, psi: Sequence[float], real_samples: int = 0, *, seed: int | None = None
     ) -> AdaptedPolicy:
@@ -276,6 +279,7 @@ class Run:
         real_samples = integer("real_samples", real_samples, 0)
         return self._learner().adapt(task, real_samples=real_samples, seed=self._seed(seed))
 
+    @own_torch_state()
     def adapt_zero_shot(
         self, psis: Sequence[Sequence[float]], *, seed: int | None = None
     ) -> list[AdaptedPolicy]:
@@ -299,6 +303,7 @@ class Run:
         tasks = torch.tensor([self._check_task(psi) for psi in psis], dtype=torch.float64)
         return self._learner().adapt_zero_shot(tasks, seed=self._seed(seed))
 
+    @own_torch_state()
     def evaluate(
         self,
         policy: AdaptedPolicy,
@@ -348,6 +353,7 @@ def newest_checkpoint(folder: folders.RunFolder, config: Config) -> checkpoints.
     return newest
 
 
+@own_torch_state()
 def learner_at(
     config: Config, folder: folders.RunFolder, checkpoint: checkpoints.Checkpoint
 ) -> Learner:
@@ -498,6 +504,7 @@ def _check_worker(
 
     assert isinstance(learner, MetaTrainer)  # checked with the plan
 
+    @own_torch_state()
     def work(job: Job, after_step: Callable[[], None]) -> dict[str, Any]:
         return run_job(
             learner.workshop,

@@ -13,6 +13,12 @@ class NumericalError(ArithmeticError):
     """Numbers that nothing can go on with: a run that diverged, a simulation that failed."""
 
 
+def reason(error: Exception) -> str:
+    """Why something could not be shown, in one line."""
+    text = error.problem if isinstance(error, SettingError) else str(error)
+    return " ".join(text.split()) or type(error).__name__
+
+
 def in_one_line(error: Exception) -> Exception | None:
     """What to tell of an error whose one line says all, as an exception that can be pickled.
 

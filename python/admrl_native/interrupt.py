@@ -17,7 +17,7 @@ import threading
 import types
 from collections.abc import Callable, Iterator
 
-PATIENCE = 1.5  # seconds
+PATIENCE = 0.7  # seconds; an import that holds the interpreter can add a second
 _AGAIN = 0.02  # seconds until it is looked again where the interpreter is
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

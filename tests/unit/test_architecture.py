@@ -13,7 +13,10 @@ PACKAGE = REPOSITORY / "python" / "admrl_native"
 CORE = [REPOSITORY / "src" / "cpp" / "core", REPOSITORY / "src" / "cpp" / "kernels"]
 
 # Everybody may use these; they use nothing of the package but one another.
-LEAVES = {"settings", "errors", "seeding", "krylov", "_mujoco", "_native", "_core", "_vectors"}
+LEAVES = {
+    "settings", "errors", "seeding", "torch_state", "krylov",
+    "_mujoco", "_native", "_core", "_vectors",
+}  # fmt: skip
 
 # What each folder may import besides itself and `settings`.
 ALLOWED: dict[str, set[str]] = {

@@ -100,7 +100,8 @@ def test_gaps_of_some_methods_alone_are_drawn(family: str, tmp_path: pathlib.Pat
     (why,) = unknown_gaps(grid)
     assert why.startswith("The gaps of AdMRL at n = 0 on the test tasks inside Ψ are not known: no")
     with styled():
-        ((_, figure),) = gap_figures(content["families"][0], grid)
+        ((_, draw),) = gap_figures(content["families"][0], grid)
+        figure = draw()
         figure.canvas.draw()
     texts = [t.get_text() for axes in figure.axes for t in axes.texts]
     assert texts.count("–") == (36 if family == "Ant2D" else 0)

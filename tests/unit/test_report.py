@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from admrl_native import cli
-from admrl_native.reporting import films
+from admrl_native.reporting import figures, films
 from admrl_native.reporting.camera import Camera, NoCameraError
 from admrl_native.reporting.collect import collect, read_runs
 from admrl_native.reporting.curves import adaptation_figure, model_error_figure
@@ -256,7 +256,7 @@ def test_long_labels_stay_apart(tmp_path: pathlib.Path) -> None:
     assert "AdMRL, n_tasks 12" in family["labels"]
     with styled():
         for figure in (
-            gap_figures(family, family["grids"][0])[0][1],
+            gap_figures(family, family["grids"][0])[0][1](),
             visited_tasks_figure(family),
             adaptation_figure(family, family["grids"][0]),
             model_error_figure(family),
@@ -423,6 +423,22 @@ def test_numbers_that_not_all_have_are_left_out(tmp_path: pathlib.Path) -> None:
         make_evaluation(run, real_samples=samples)
     grid = collect(read_runs(runs))["families"][0]["grids"][0]
     assert (grid["real_samples"], grid["left_out"]) == ([0], [2000])
+
+
+def test_a_figure_that_fails_is_replaced_by_the_reason(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: Any) -> None:
+        raise ValueError("Expected end of text,\nfound '$' <i>")
+
+    monkeypatch.setattr(figures, "training_figure", fail)
+    run = make_run(tmp_path / "run", "Hopper2D")
+    page = report(tmp_path, run)
+    reason = "Training: not drawn: Expected end of text, found &#x27;$&#x27; &lt;i&gt;"
+    assert reason in page.html
+    names = {p.stem for p in (page.folder / "figures").iterdir()}
+    assert "hopper2d-tasks" in names
+    assert "hopper2d-training" not in names
 
 
 # Films

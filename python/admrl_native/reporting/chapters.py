@@ -39,7 +39,12 @@ def family_chapter(
 
     def drawn(section: str) -> list[str]:
         found = [p for p in pictures if p.section == section]
-        return [figure(image(figures / f"{p.name}.svg", p.title), p.caption) for p in found]
+        return [
+            paragraph(f"{p.title}: not drawn: {p.problem}", class_="warning")
+            if p.problem
+            else figure(image(figures / f"{p.name}.svg", p.title), p.caption)
+            for p in found
+        ]
 
     parts: list[str] = [element("h2", family["name"], id=anchor(family["name"]))]
     if not family["grids"]:

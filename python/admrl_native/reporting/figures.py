@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pathlib
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 
+from ..errors import reason
 from .curves import adaptation_figure, has_model_errors, model_error_figure
 from .heat_maps import gap_figures
-from .style import Picture, save, styled
+from .style import Draw, Picture, save, styled
 from .training_figures import (
     gradient_figure,
     iterations_figure,
@@ -16,12 +18,11 @@ from .training_figures import (
     visited_tasks_figure,
 )
 
-if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
 
 def draw_figures(family: Mapping[str, Any], folder: pathlib.Path) -> list[Picture]:
     """Writes NAME.png and NAME.svg of every figure that a family's runs have the numbers for.
+
+    One that cannot be drawn is replaced by the reason.
 
     Args:
         family: of report.json.
@@ -30,38 +31,45 @@ def draw_figures(family: Mapping[str, Any], folder: pathlib.Path) -> list[Pictur
     found: list[Picture] = []
     stem = family["name"].lower()
 
-    def keep(figure: Figure, section: str, name: str, title: str, caption: str) -> None:
-        picture = Picture(section, f"{stem}-{name}", title, caption)
-        save(figure, folder, picture.name)
-        found.append(picture)
+    def keep(draw: Draw, section: str, name: str, title: str, caption: str) -> None:
+        problem = ""
+        try:
+            save(draw(), folder, f"{stem}-{name}")
+        except Exception as error:  # whatever fonts, numbers and disks do to it
+            problem = reason(error)
+        found.append(Picture(section, f"{stem}-{name}", title, caption, problem))
 
     with styled():
         for grid in family["grids"]:
             name, title = grid["grid"], grid["title"]
-            for part, figure in gap_figures(family, grid) if grid["gaps_known"] else ():
-                keep(figure, f"gaps/{name}", f"{name}-gaps{part}", f"Gap over the {title}",
+            for part, draw in gap_figures(family, grid) if grid["gaps_known"] else ():
+                keep(draw, f"gaps/{name}", f"{name}-gaps{part}", f"Gap over the {title}",
                      _gap_caption(family, grid))  # fmt: skip
             keep(
-                adaptation_figure(family, grid), f"adaptation/{name}", f"{name}-adaptation",
+                partial(adaptation_figure, family, grid),
+                f"adaptation/{name}", f"{name}-adaptation",
                 f"Return and worst case, {title}", _adaptation_caption(grid),
             )  # fmt: skip
         if has_model_errors(family):
             keep(
-                model_error_figure(family), "model", "model-errors", "Error of the learned model",
+                partial(model_error_figure, family),
+                "model", "model-errors", "Error of the learned model",
                 "How far one predicted step is from the real one, where good policies go. "
                 "Bars are 95 % intervals over seeds; with one seed there are none.",
             )  # fmt: skip
         if any(run["tasks"] for run in family["runs"]):
-            keep(visited_tasks_figure(family), "tasks", "tasks", "Tasks visited in training",
-                 _tasks_caption(family))  # fmt: skip
             keep(
-                training_figure(family), "training", "training", "Training",
+                partial(visited_tasks_figure, family), "tasks", "tasks",
+                "Tasks visited in training", _tasks_caption(family),
+            )  # fmt: skip
+            keep(
+                partial(training_figure, family), "training", "training", "Training",
                 "Thin lines are seeds, thick ones their mean. Each method trains on tasks of its "
                 "own, so a lower return may be a harder task rather than worse learning.",
             )  # fmt: skip
         if any(run["iterations"] for run in family["runs"]):
             keep(
-                iterations_figure(family), "training", "iterations",
+                partial(iterations_figure, family), "training", "iterations",
                 "Training without a model",
                 "Mean return of the samples of training, each line a run, as far as it was; their "
                 "numbers are in the table. Left: with the policy that adaptation begins with. "
@@ -69,7 +77,8 @@ def draw_figures(family: Mapping[str, Any], folder: pathlib.Path) -> list[Pictur
             )  # fmt: skip
         if any(run["gradients"] for run in family["runs"]):
             keep(
-                gradient_figure(family), "gradients", "gradients", "Health of the task gradients",
+                partial(gradient_figure, family),
+                "gradients", "gradients", "Health of the task gradients",
                 "Left: length of each gradient. Right: whether two halves of its data agree on "
                 "the direction; 1 is agreement, 0 none. Filled: every component is more than two "
                 "standard errors from 0. Hollow: some are not.",

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..errors import reason
 from ..seeding import derive_seed
-from ..settings import SettingError
 from .camera import Camera, Image, NoCameraError
 from .collect import ReportedRun
 from .episodes import Episode, load_policy, play
@@ -50,8 +50,8 @@ def add_films(family: dict[str, Any], runs: Sequence[ReportedRun], folder: pathl
         with styled():
             for film in _chosen(family["grids"][0]):
                 _shoot(film, family, runs, camera, folder)
-    except SettingError as error:
-        family["films_missing"] = error.problem  # others may be there
+    except Exception as error:  # others may be there
+        family["films_missing"] = reason(error)
     finally:
         camera.close()
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from .numbers import text
-from .style import GREY, RED, WIDTH, gap_colours, looks, new_figure, wrapped
+from .style import GREY, RED, WIDTH, Draw, gap_colours, looks, new_figure, wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -23,7 +24,7 @@ _MOST_METHODS = 3  # side by side
 _ALIKE = 1e-9  # coordinates that differ by less are one
 
 
-def gap_figures(family: Mapping[str, Any], grid: Mapping[str, Any]) -> list[tuple[str, Figure]]:
+def gap_figures(family: Mapping[str, Any], grid: Mapping[str, Any]) -> list[tuple[str, Draw]]:
     """Mean gap over seeds of each method: one figure, or one for each n of three dimensions.
 
     Args:
@@ -31,16 +32,18 @@ def gap_figures(family: Mapping[str, Any], grid: Mapping[str, Any]) -> list[tupl
         grid: of the family.
 
     Returns:
-        Pairs of what to add to the name, and the figure.
+        Pairs of what to add to the name, and what draws the figure.
     """
     samples = [str(n) for n in grid["real_samples"]]
     dimensions = len(family["task_names"])
     if dimensions == 2:
-        return [("", _panels(family, grid, [(n, None) for n in samples]))]
+        return [("", partial(_panels, family, grid, [(n, None) for n in samples]))]
     if dimensions == 3:
         levels = np.unique(np.round(np.array(grid["psis"])[:, 2], 9))
-        return [(f"-{n}", _panels(family, grid, [(n, z) for z in levels])) for n in samples]
-    return [("", _strips(family, grid, samples))]
+        return [
+            (f"-{n}", partial(_panels, family, grid, [(n, z) for z in levels])) for n in samples
+        ]
+    return [("", partial(_strips, family, grid, samples))]
 
 
 def mean_gaps(grid: Mapping[str, Any], method: str, n: str) -> Array:

@@ -6,8 +6,8 @@ import contextlib
 import dataclasses
 import pathlib
 import textwrap
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
@@ -16,6 +16,8 @@ from ..runs.picture import STYLE, own_style
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+
+Draw: TypeAlias = "Callable[[], Figure]"
 
 # Okabe and Ito's colours, brown instead of yellow: told apart with any colour vision.
 _COLOURS = (
@@ -57,12 +59,14 @@ class Picture:
         name: of its files, without the ending.
         title: a few words.
         caption: what it shows and how to read it.
+        problem: why it could not be drawn; "": it was.
     """
 
     section: str
     name: str
     title: str
     caption: str
+    problem: str = ""
 
 
 def looks(labels: Sequence[str]) -> dict[str, Look]:

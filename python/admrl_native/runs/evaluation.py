@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..torch_state import own_torch_state
 from .evaluation_jobs import (
     ERROR_SAMPLES,
     FurtherJob,
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from ..evaluation.oracle import OracleResult
 
 
+@own_torch_state()
 def run_evaluation(
     plan: EvaluationPlan,
     folder: RunFolder,

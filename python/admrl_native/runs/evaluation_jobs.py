@@ -7,6 +7,7 @@ import pathlib
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from ..torch_state import own_torch_state
 from . import checkpoint as checkpoints
 from .evaluation_plan import EvaluationFolder, EvaluationPlan
 from .folder import RunFolder
@@ -92,6 +93,7 @@ def make_work(
             made.append(make_learner())
         return made[0]
 
+    @own_torch_state()
     def work(job: Job, after_step: Callable[[], None]) -> Any:
         if isinstance(job, ZeroShotJob):
             return _zero_shot(plan, learner(), job, after_step)

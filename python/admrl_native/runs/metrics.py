@@ -63,15 +63,19 @@ def truncate(path: pathlib.Path, lines: int) -> None:
         os.truncate(path, sum(map(len, parts[:lines])))
 
 
-def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+def read_metrics(path: pathlib.Path, most: int | None = None) -> list[dict[str, Any]]:
     """Every whole line of a metrics file; a last line still being written is left out.
+
+    Args:
+        path: the file.
+        most: lines; None: all.
 
     Raises:
         DamagedFile: a line is not a JSON object; a ValueError that names file and line.
     """
     records = []
     content = path.read_bytes() if path.exists() else b""
-    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+    for number, line in enumerate(content.split(b"\n")[:-1][:most], start=1):
         try:
             record = parse_json(line.decode())
         except ValueError as error:
@@ -83,13 +87,17 @@ def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
     return records
 
 
-def read_records(path: pathlib.Path) -> list[dict[str, Any]]:
+def read_records(path: pathlib.Path, most: int | None = None) -> list[dict[str, Any]]:
     """The records of a run, of its metrics.jsonl; what all of them share is checked.
+
+    Args:
+        path: the file.
+        most: records; None: all.
 
     Raises:
         DamagedFile: a line is no record; a ValueError that names file and line.
     """
-    records = read_metrics(path)
+    records = read_metrics(path, most)
     for number, record in enumerate(records, start=1):
         for name, (is_it, expected) in _SHARED.items():
             if name in record and not is_it(record[name]):

@@ -82,12 +82,13 @@ class Recorder:
         self._next_checkpoint = newest.number + 1 if newest else 0
         self._task = newest.task if newest else 0
         self._wall_before = float(before["wall_seconds"])
+        past = read_records(folder.metrics, before["metrics_lines"])
         self._data.truncate(before["data_shards"], before["data_digests"])
         truncate(folder.metrics, before["metrics_lines"])
         truncate(folder.tasks, before["tasks_lines"])
         checkpoints.remove_after(folder.checkpoints, self._next_checkpoint - 1)
         checkpoints.prune(folder.checkpoints)  # what a crash kept from it
-        return read_records(folder.metrics), dict(before["pending_gradient"])
+        return past, dict(before["pending_gradient"])
 
     def stored_data(self) -> dict[str, dict[str, torch.Tensor]]:
         """The transitions stored so far, by purpose, in order.
@@ -241,8 +242,6 @@ def is_complete(folder: RunFolder) -> bool:
     Raises:
         SettingError: the metrics cannot be read.
     """
-    try:
+    with reading(folder.metrics, "the records of a run"):
         lines = read_records(folder.metrics)
-    except (OSError, ValueError) as error:
-        raise SettingError("resume", f"expected an undamaged run folder: {error}") from error
     return bool(lines) and lines[-1]["event"] == "end"

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
+from ..errors import reason
 from . import accounts, remarks
 from .config import Config
 from .folder import RunFolder, open_folder
@@ -100,8 +101,7 @@ def write_summary(path: pathlib.Path, stream: TextIO | None = None) -> pathlib.P
     try:
         draw(summary, picture)
     except Exception as error:  # whatever fonts, settings and disks do to it
-        reason = " ".join(str(error).split()) or type(error).__name__
-        print(f"picture not drawn: {reason}", file=sys.stderr)
+        print(f"picture not drawn: {reason(error)}", file=sys.stderr)
         return None
     return picture
 
