@@ -276,7 +276,7 @@ class Run:
         import torch
 
         task = torch.tensor(self._check_task(psi), dtype=torch.float64)
-        real_samples = integer("real_samples", real_samples, 0)
+        real_samples = integer("real_samples", real_samples, -(2**31))
         return self._learner().adapt(task, real_samples=real_samples, seed=self._seed(seed))
 
     @own_torch_state()

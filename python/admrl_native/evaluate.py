@@ -36,6 +36,8 @@ def _main(argv: list[str], go_on: list[str]) -> int:
             raise SettingError("tasks", "expected no --grid beside it: both say what is tested")
         given["psis"], given["grid"] = read_tasks(tasks), tasks.stem
     given["oracle"] = command.take_oracle(given)
+    if given["oracle"] is None and "oracle_cache" in given:
+        raise SettingError("oracle_cache", "expected none without an oracle")
     go_on.append(f"admrl evaluate {shlex.join(argv)}")
     try:
         result = evaluate_run(**given)

@@ -94,9 +94,7 @@ def evaluate_run(
     checked_seed(seed, 0)
     episodes = integer("episodes", episodes, 1)
     batch = None if batch is None else integer("batch", batch, 1)
-    rounds = {integer("real_samples", n, 0) for n in several(real_samples)}
-    if oracle is None and oracle_cache is not None:
-        raise SettingError("oracle_cache", "expected none without an oracle")
+    rounds = {integer("real_samples", n, -(2**31)) for n in several(real_samples)}
     if threads is None:
         threads = 1 if executor == "ray" else max(1, available_cpus() // workers)
     folder, config = open_to_resume(path, threads=threads, device=device, name="run")

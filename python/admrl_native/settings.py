@@ -24,6 +24,7 @@ class SettingError(ValueError):
     """
 
     def __init__(self, name: str, problem: str) -> None:
+        name, problem = (" ".join(text.splitlines()) for text in (name, problem))  # one line
         super().__init__(f"{name}: {problem}" if name else problem)
         self.name = name
         self.problem = problem

@@ -141,6 +141,10 @@ class Config:
         values = _with_corrections(values)
         first_psi = values["first_psi"]
         family = Family.from_dict(values["family_definition"])
+        if values["family"] != family.name:
+            raise SettingError(
+                "family", f"expected {family.name}, as defined, got {values['family']!r}"
+            )
         for name, choices in (("method", tuple(METHODS)), ("preset", PRESETS)):
             _check_choice(name, values[name], choices)
         others = preset(values["preset"], family.name)
