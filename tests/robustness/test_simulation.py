@@ -418,19 +418,26 @@ class Alarm(Exception):
     pass
 
 
+def small_policy() -> _core.GaussianPolicy:
+    rng = np.random.default_rng(0)
+    layers = [(rng.normal(size=(3, 11)).astype(np.float32), np.zeros(3, np.float32))]
+    zeros, ones = np.zeros(11, np.float32), np.ones(11, np.float32)
+    return _core.GaussianPolicy(layers, zeros[:3], zeros, ones)
+
+
 def test_signals_stop_a_long_rollout() -> None:
     """Within a second, as Ctrl-C would; the simulation can be used afterwards."""
 
     def raise_alarm(*_: object) -> None:
         raise Alarm
 
-    native = hopper(4, 2)
+    native, policy = hopper(4, 2), small_policy()
     previous = signal.signal(signal.SIGALRM, raise_alarm)
     try:
         signal.setitimer(signal.ITIMER_REAL, 0.3)
         start = time.monotonic()
         with pytest.raises(Alarm):
-            native.raw_steps(10**9, 0)
+            native.rollout(policies=[policy], num_steps=200_000, seed=0, psi=np.zeros(2))
         assert time.monotonic() - start < 1.3
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -441,7 +448,7 @@ def test_signals_stop_a_long_rollout() -> None:
 
 def test_other_threads_run_meanwhile() -> None:
     """The GIL is released, and calls from two threads take turns."""
-    native = hopper(4, 1)
+    native, policy = hopper(4, 1), small_policy()
     ticks = 0
     stop = threading.Event()
 
@@ -451,18 +458,22 @@ def test_other_threads_run_meanwhile() -> None:
             ticks += 1
             time.sleep(0.001)
 
+    def rollout(num_steps: int, seed: int) -> Any:
+        return native.rollout(policies=[policy], num_steps=num_steps, seed=seed, psi=np.zeros(2))
+
     results: list[Any] = []
     counter = threading.Thread(target=count)
-    other = threading.Thread(target=lambda: results.append(native.raw_steps(2000, 1)))
+    other = threading.Thread(target=lambda: results.append(rollout(500, 1)))
     counter.start()
     other.start()
-    native.raw_steps(20_000, 0)  # about a second
+    rollout(5_000, 0)  # some tenths of a second
     seen = ticks
     stop.set()
     counter.join()
     other.join()
     assert seen > 20
-    assert results == [None]
+    alone = rollout(500, 1)
+    assert all(np.array_equal(alone[name], x) for name, x in results[0].items())
 
 
 def test_errors_of_mujoco_are_python_errors() -> None:

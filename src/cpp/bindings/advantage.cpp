@@ -5,6 +5,7 @@
 #include "bindings/advantage.hpp"
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/gil.hpp"
 
 namespace admrl {
 
@@ -23,7 +24,7 @@ py::tuple advantages_py(const py::object& rewards, const py::object& values,
   const auto next = read_span<float>(next_values, "next_values", {{"N", n}, {"T", t}});
   NewArray<float> out({n, t}), returns({n, t});
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     advantages(shape, r, v, next, gamma, lam, out.span, returns.span);
   }
   return py::make_tuple(out.array, returns.array);
@@ -38,7 +39,7 @@ py::array_t<float> reward_grad_advantages_py(const py::object& reward_grads,
   const auto grads = read_span<float>(reward_grads, "reward_grads", {{"N", n}, {"T", t}, {"K", k}});
   NewArray<float> out({n, t, k});
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     reward_grad_advantages(shape, static_cast<std::size_t>(k), grads, gamma, lam, out.span);
   }
   return out.array;
@@ -49,7 +50,7 @@ py::array episode_weights_py(const py::object& dones, const py::object& timeouts
   const Trajectories shape = trajectories(dones, timeouts, sizes[0], sizes[1]);
   NewArray<double> out({sizes[0], sizes[1]});
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     episode_weights(shape, gamma, out.span);
   }
   return out.array;

@@ -13,6 +13,7 @@
 #include <initializer_list>
 #include <span>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -72,6 +73,15 @@ pybind11::array checked_array(pybind11::handle value, const char* name, std::spa
   }
   if (!(a.flags() & py::array::c_style)) {
     throw InvalidInput(expected + " in C order, got another layout (use numpy.ascontiguousarray)");
+  }
+  if (!(a.flags() & py::detail::npy_api::NPY_ARRAY_ALIGNED_)) {
+    throw InvalidInput(expected + " at aligned addresses, got others (use numpy.require)");
+  }
+  if constexpr (std::is_same_v<T, bool>) {
+    const auto* bytes = static_cast<const unsigned char*>(a.data());
+    if (std::any_of(bytes, bytes + a.size(), [](unsigned char b) { return b > 1; })) {
+      throw InvalidInput(expected + " of bytes 0 and 1, got others");
+    }
   }
   return a;
 }

@@ -4,6 +4,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/gil.hpp"
 #include "bindings/layers.hpp"
 #include "bindings/simulation.hpp"
 
@@ -20,7 +21,8 @@ double fit_dynamics_py(ThreadPool& pool, const py::sequence& layers, const py::s
                        const py::object& difference_std, const std::string& precision,
                        double learning_rate, double weight_decay, double max_grad_norm,
                        double beta1, double beta2, double eps) {
-  const auto views = trained_layers(layers, first, second);
+  const Layers parameters("layers", layers), means("first", first), squares("second", second);
+  const auto views = trained_layers(parameters, means, squares);
   const py::ssize_t obs_dim = views.empty() ? kAnySize : views.back().out;
   const py::ssize_t row = views.empty() ? kAnySize : views.front().in + obs_dim;
   const auto count = sizes_of<float>(rows, "rows", {{"R"}, {"2D+A", row}})[0];
@@ -34,7 +36,7 @@ double fit_dynamics_py(ThreadPool& pool, const py::sequence& layers, const py::s
       read_span<float>(difference_std, "difference_std", {{"D", obs_dim}})};
   const DynamicsFitSettings settings{
       {learning_rate, beta1, beta2, eps}, weight_decay, max_grad_norm, precision_named(precision)};
-  const py::gil_scoped_release release;
+  const ReleasedGil released;
   return fit_dynamics(pool, views, steps_done, data, static_cast<int>(sizes[1]), settings,
                       poll_signals());
 }

@@ -3,6 +3,7 @@
 #include "bindings/advantage.hpp"
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/gil.hpp"
 
 namespace admrl {
 
@@ -21,7 +22,7 @@ py::array scanned(const py::object& weights, const py::object& c, const py::obje
   const auto values = read_span<double>(c, "c", {{"N", n}, {"T", t}});
   NewArray<double> out({n, t});
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     scan(shape, w, values, out.span);
   }
   return out.array;
@@ -49,7 +50,7 @@ py::array centre_by_age_py(const py::object& x, const py::object& dones,
   const auto values = read_span<float>(x, "x", {{"N", n}, {"T", t}, {"K", k}});
   NewArray<double> out({n, t, k});
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     centre_by_age(shape, static_cast<std::size_t>(k), values, out.span);
   }
   return out.array;

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
+#include "bindings/gil.hpp"
 #include "core/family.hpp"
 
 namespace admrl {
@@ -77,7 +78,7 @@ py::tuple evaluate(const FamilySpec& spec, const py::object& next_obs, const py:
   const auto act_dim = static_cast<std::size_t>(spec.act_dim());
   const auto task_dim = static_cast<std::size_t>(spec.task_dim());
   {
-    const py::gil_scoped_release released;
+    const ReleasedGil released;
     std::vector<double> row(obs_dim);
     std::vector<double> grad(task_dim);
     for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i) {
@@ -144,7 +145,7 @@ py::dict StepOutput::dict() const {
 }
 
 void bind_family(py::module_& m) {
-  py::class_<FamilySpec>(m, "FamilySpec", "A task family as data, interpreted by the core.")
+  py::classh<FamilySpec>(m, "FamilySpec", "A task family as data, interpreted by the core.")
       .def(py::init(&make_spec), py::kw_only(), py::arg("name"), py::arg("act_dim"),
            py::arg("obs_blocks"), py::arg("form"), py::arg("features"), py::arg("coefficients"),
            py::arg("offset"), py::arg("scale"), py::arg("control_cost"), py::arg("bonus"),

@@ -6,6 +6,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/gil.hpp"
 #include "bindings/symmetric_operator.hpp"
 
 namespace admrl {
@@ -44,7 +45,7 @@ py::tuple solve_symmetric_py(const py::function& hvp, const py::object& b,
   const auto rhs = read_span<double>(b, "b", {{"P"}});
   KrylovResult result;
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     result = solve_symmetric(call_back(hvp), rhs, settings);
   }
   return py::make_tuple(copied(result.solution), result.residual, result.regularised_residual,

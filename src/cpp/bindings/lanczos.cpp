@@ -4,6 +4,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/gil.hpp"
 #include "bindings/symmetric_operator.hpp"
 
 namespace admrl {
@@ -18,7 +19,7 @@ py::tuple lanczos_py(const py::function& hvp, const py::object& b, const py::obj
   const auto path = read_span<double>(dampings, "dampings", {{"L"}});
   LanczosResult result;
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     result = lanczos(call_back(hvp), rhs, path, {max_iterations, tolerance});
   }
   const auto points = static_cast<py::ssize_t>(path.size());

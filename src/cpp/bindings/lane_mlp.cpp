@@ -6,6 +6,8 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/gil.hpp"
+#include "bindings/layers.hpp"
 #include "core/thread_pool.hpp"
 
 namespace admrl {
@@ -20,21 +22,19 @@ struct Network {
   std::vector<float> params;
 };
 
-Network read_network(const py::sequence& layers) {
+Network read_network(const py::sequence& items) {
+  const Layers layers("layers", items);
   Network n;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    const std::string name = "layers[" + std::to_string(i) + "]";
-    const auto pair = py::cast<py::sequence>(layers[i]);
-    if (pair.size() != 2) throw InvalidInput(name + ": expected (weight, bias)");
-    const py::object weight = pair[0], bias = pair[1];
-    const std::string weight_name = name + " weight";
+    const py::object weight = layers.weight(i);
+    const std::string name = layers.weight_name(i);
     const py::ssize_t in = i == 0 ? kAnySize : n.sizes.back();
-    const auto size = sizes_of<float>(weight, weight_name.c_str(), {{"out"}, {"in", in}});
+    const auto size = sizes_of<float>(weight, name.c_str(), {{"out"}, {"in", in}});
     if (i == 0) n.sizes.push_back(static_cast<int>(size[1]));
     n.sizes.push_back(static_cast<int>(size[0]));
-    const auto w =
-        read_span<float>(weight, weight_name.c_str(), {{"out", size[0]}, {"in", size[1]}});
-    const auto b = read_span<float>(bias, (name + " bias").c_str(), {{"out", size[0]}});
+    const auto w = read_span<float>(weight, name.c_str(), {{"out", size[0]}, {"in", size[1]}});
+    const auto b =
+        read_span<float>(layers.bias(i), layers.bias_name(i).c_str(), {{"out", size[0]}});
     n.params.insert(n.params.end(), w.begin(), w.end());
     n.params.insert(n.params.end(), b.begin(), b.end());
   }
@@ -53,7 +53,7 @@ py::array_t<float> mlp_forward_rows(ThreadPool& pool, const py::sequence& layers
   const auto from = read_span<float>(x, "x", {{"M", rows}, {"in", in}});
   NewArray<float> out({rows, mlp.out_dim()});
   {
-    const py::gil_scoped_release released;
+    const ReleasedGil released;
     forward_rows(pool, mlp, network.params.data(), means, stds, from.data(),
                  static_cast<std::size_t>(rows), out.span.data());
   }

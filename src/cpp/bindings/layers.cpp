@@ -11,55 +11,53 @@ namespace py = pybind11;
 
 namespace {
 
-// The sequence layers[i] and its name in messages.
-struct Item {
-  py::object weight, bias;
-  std::string weight_name, bias_name;
+LayerSize size_of(const Layers& layers, std::size_t i) {
+  const std::string name = layers.weight_name(i);
+  const auto sizes = sizes_of<float>(layers.weight(i), name.c_str(), {{"out"}, {"in"}});
+  return {static_cast<int>(sizes[1]), static_cast<int>(sizes[0])};
+}
 
-  Item(const char* name, const py::sequence& layers, std::size_t i) {
-    const std::string index = std::string(name) + "[" + std::to_string(i) + "]";
-    const auto pair = py::cast<py::sequence>(layers[i]);
-    if (pair.size() != 2) throw InvalidInput(index + ": expected (weight, bias)");
-    weight = pair[0];
-    bias = pair[1];
-    weight_name = index + " weight";
-    bias_name = index + " bias";
-  }
-
-  LayerSize size() const {
-    const auto sizes = sizes_of<float>(weight, weight_name.c_str(), {{"out"}, {"in"}});
-    return {static_cast<int>(sizes[1]), static_cast<int>(sizes[0])};
-  }
-  MlpLayer view() const {
-    const auto [in, out] = size();
-    return {read_span<float>(weight, weight_name.c_str(), {{"out", out}, {"in", in}}).data(),
-            read_span<float>(bias, bias_name.c_str(), {{"out", out}}).data(), in, out};
-  }
-  PolicyLayer writeable_view(LayerSize s) const {
-    return {write_span<float>(weight, weight_name.c_str(), {{"out", s.out}, {"in", s.in}}).data(),
-            write_span<float>(bias, bias_name.c_str(), {{"out", s.out}}).data(), s.in, s.out};
-  }
-};
+PolicyLayer writeable_view(const Layers& layers, std::size_t i, LayerSize s) {
+  const std::string weight = layers.weight_name(i), bias = layers.bias_name(i);
+  return {
+      write_span<float>(layers.weight(i), weight.c_str(), {{"out", s.out}, {"in", s.in}}).data(),
+      write_span<float>(layers.bias(i), bias.c_str(), {{"out", s.out}}).data(), s.in, s.out};
+}
 
 }  // namespace
 
-std::vector<MlpLayer> layer_views(const py::sequence& layers) {
-  std::vector<MlpLayer> views;
-  for (std::size_t i = 0; i < layers.size(); ++i) views.push_back(Item("layers", layers, i).view());
-  return views;
+Layers::Layers(const char* name, const py::sequence& layers) : name_(name) {
+  for (const py::handle item : py::tuple(layers)) {
+    const std::string problem = index(pairs_.size()) + ": expected (weight, bias)";
+    if (!py::isinstance<py::sequence>(item)) throw InvalidInput(problem);
+    const py::tuple pair(py::reinterpret_borrow<py::object>(item));
+    if (pair.size() != 2) throw InvalidInput(problem);
+    pairs_.emplace_back(pair[0], pair[1]);
+  }
 }
 
-std::vector<PolicyLayer> policy_layers(const py::sequence& layers) {
-  std::vector<PolicyLayer> views;
+std::vector<MlpLayer> layer_views(const Layers& layers) {
+  std::vector<MlpLayer> views;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    const Item item("layers", layers, i);
-    views.push_back(item.writeable_view(item.size()));
+    const auto [in, out] = size_of(layers, i);
+    const std::string weight = layers.weight_name(i), bias = layers.bias_name(i);
+    views.push_back(
+        {read_span<float>(layers.weight(i), weight.c_str(), {{"out", out}, {"in", in}}).data(),
+         read_span<float>(layers.bias(i), bias.c_str(), {{"out", out}}).data(), in, out});
   }
   return views;
 }
 
-std::vector<TrainedLayer> trained_layers(const py::sequence& layers, const py::sequence& first,
-                                         const py::sequence& second) {
+std::vector<PolicyLayer> policy_layers(const Layers& layers) {
+  std::vector<PolicyLayer> views;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    views.push_back(writeable_view(layers, i, size_of(layers, i)));
+  }
+  return views;
+}
+
+std::vector<TrainedLayer> trained_layers(const Layers& layers, const Layers& first,
+                                         const Layers& second) {
   if (first.size() != layers.size() || second.size() != layers.size()) {
     throw InvalidInput("first, second: expected one pair of moments for each of the " +
                        std::to_string(layers.size()) + " layers, got " +
@@ -67,22 +65,13 @@ std::vector<TrainedLayer> trained_layers(const py::sequence& layers, const py::s
   }
   std::vector<TrainedLayer> views;
   for (std::size_t i = 0; i < layers.size(); ++i) {
-    const Item item("layers", layers, i);
-    const LayerSize size = item.size();
-    const PolicyLayer p = item.writeable_view(size);
-    const PolicyLayer m = Item("first", first, i).writeable_view(size);
-    const PolicyLayer v = Item("second", second, i).writeable_view(size);
+    const LayerSize size = size_of(layers, i);
+    const PolicyLayer p = writeable_view(layers, i, size);
+    const PolicyLayer m = writeable_view(first, i, size);
+    const PolicyLayer v = writeable_view(second, i, size);
     views.push_back({p.weight, p.bias, m.weight, m.bias, v.weight, v.bias, size.in, size.out});
   }
   return views;
-}
-
-py::list arrays_of(const py::sequence& layers) {
-  py::list arrays;
-  for (const py::handle item : layers) {
-    for (const py::handle array : py::cast<py::sequence>(item)) arrays.append(array);
-  }
-  return arrays;
 }
 
 }  // namespace admrl

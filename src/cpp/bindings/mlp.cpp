@@ -4,6 +4,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/gil.hpp"
 #include "bindings/layers.hpp"
 
 namespace admrl {
@@ -20,12 +21,13 @@ Activation activation_named(const std::string& name) {
 
 py::array_t<float> mlp_forward(const py::sequence& layers, const std::string& activation,
                                const py::object& x) {
-  const PackedMlp mlp(layer_views(layers), activation_named(activation));
+  const Layers kept("layers", layers);
+  const PackedMlp mlp(layer_views(kept), activation_named(activation));
   const auto rows = sizes_of<float>(x, "x", {{"M"}, {"in", mlp.in_dim()}})[0];
   const auto in = read_span<float>(x, "x", {{"M", rows}, {"in", mlp.in_dim()}});
   NewArray<float> out({rows, mlp.out_dim()});
   {
-    const py::gil_scoped_release release;
+    const ReleasedGil released;
     std::vector<float> scratch(static_cast<std::size_t>(mlp.scratch_size()));
     const auto in_dim = static_cast<std::size_t>(mlp.in_dim());
     const auto out_dim = static_cast<std::size_t>(mlp.out_dim());

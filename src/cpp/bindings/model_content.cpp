@@ -3,6 +3,7 @@
 #include <pybind11/stl.h>
 
 #include "bindings/bindings.hpp"
+#include "bindings/gil.hpp"
 #include "core/model_loading.hpp"
 
 namespace admrl {
@@ -15,7 +16,7 @@ void bind_model_content(py::module_& m) {
       [](const std::string& path) {
         std::map<std::string, std::string> content;
         {
-          const py::gil_scoped_release release;
+          const ReleasedGil released;
           content = model_content(load_model(path, /*halve_margins=*/false).model.get());
         }
         py::dict by_name;

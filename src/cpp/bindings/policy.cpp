@@ -25,7 +25,7 @@ std::vector<MlpLayer> views(const LayerObjects& layers) {
 }
 
 template <class Arrays>
-auto pack_all(const py::sequence& policies) {
+auto pack_all(const py::tuple& policies) {
   const std::string kind = py::str(py::type::of<Arrays>().attr("__name__"));
   std::vector<decltype(std::declval<const Arrays&>().pack())> packed;
   for (std::size_t b = 0; b < policies.size(); ++b) {
@@ -74,7 +74,8 @@ SquashedGaussianPolicy SquashedPolicyArrays::pack() const {
       read_span<float>(obs_std_, "policy: obs_std", {{"D"}}), log_std_low_, log_std_high_);
 }
 
-PackedPolicies pack_policies(const py::sequence& policies) {
+PackedPolicies pack_policies(const py::sequence& items) {
+  const py::tuple policies(items);
   if (policies.empty()) throw InvalidInput("policies: expected at least one");
   const py::object first = policies[0];
   if (py::isinstance<PolicyArrays>(first)) return pack_all<PolicyArrays>(policies);
@@ -84,11 +85,11 @@ PackedPolicies pack_policies(const py::sequence& policies) {
 }
 
 void bind_policy(py::module_& m) {
-  py::class_<PolicyArrays>(m, "GaussianPolicy",
+  py::classh<PolicyArrays>(m, "GaussianPolicy",
                            "A Gaussian tanh-MLP policy over arrays that it refers to, not copies.")
       .def(py::init<LayerObjects, py::object, py::object, py::object>(), py::arg("layers"),
            py::arg("log_std"), py::arg("obs_mean"), py::arg("obs_std"));
-  py::class_<SquashedPolicyArrays>(
+  py::classh<SquashedPolicyArrays>(
       m, "SquashedGaussianPolicy",
       R"(A squashed Gaussian ReLU-MLP policy over arrays that it refers to, not copies.
 

@@ -8,6 +8,7 @@
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "bindings/family.hpp"
+#include "bindings/gil.hpp"
 #include "bindings/policy.hpp"
 #include "bindings/simulation.hpp"
 
@@ -52,7 +53,7 @@ py::dict rollout(Simulation& s, const py::sequence& policies, int num_steps, con
   NewArray<float> log_probs(leading);
   StepOutput steps(leading, s.spec());
   {
-    const py::gil_scoped_release released;
+    const ReleasedGil released;
     const RolloutArrays into{obs.span.data(), actions.span.data(), log_probs.span.data(),
                              steps.arrays()};
     std::visit(

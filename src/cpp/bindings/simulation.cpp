@@ -7,6 +7,7 @@
 
 #include "bindings/bindings.hpp"
 #include "bindings/family.hpp"
+#include "bindings/gil.hpp"
 
 namespace admrl {
 
@@ -24,7 +25,7 @@ std::uint64_t read_seed(const py::int_& seed) {
 
 Poll poll_signals() {
   return [] {
-    const py::gil_scoped_acquire held;
+    const HeldGil held;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
   };
 }
@@ -37,19 +38,19 @@ void reset(Simulation& s, const std::optional<py::int_>& seed, const py::object&
   }
   if (seed) {
     const std::uint64_t value = read_seed(*seed);
-    const py::gil_scoped_release released;
+    const ReleasedGil released;
     s.reset(value);
     return;
   }
   std::span<const bool> selected;
   if (!mask.is_none()) selected = read_span<bool>(mask, "mask", {{"N", s.num_envs()}});
-  const py::gil_scoped_release released;
+  const ReleasedGil released;
   s.reset_next(selected);
 }
 
 py::array observations(const Simulation& s) {
   NewArray<float> out({s.num_envs(), s.spec().obs_dim()});
-  const py::gil_scoped_release released;
+  const ReleasedGil released;
   s.observations(out.span);
   return std::move(out.array);
 }
@@ -58,14 +59,14 @@ py::array initial_observations(const Simulation& s, int n, const py::int_& seed)
   if (n < 1) throw InvalidInput("n: expected at least 1, got " + std::to_string(n));
   const std::uint64_t value = read_seed(seed);
   NewArray<float> out({n, s.spec().obs_dim()});
-  const py::gil_scoped_release released;
+  const ReleasedGil released;
   s.initial_observations(value, out.span);
   return std::move(out.array);
 }
 
 py::array state(const Simulation& s) {
   NewArray<double> out({s.num_envs(), s.state_dim()});
-  const py::gil_scoped_release released;
+  const ReleasedGil released;
   s.states(out.span);
   return std::move(out.array);
 }
@@ -76,7 +77,7 @@ py::dict step(Simulation& s, const py::object& actions, const py::object& psi) {
   const TaskParams task = read_psi(psi, rows, s.spec().task_dim());
   StepOutput out({s.num_envs()}, s.spec());
   {
-    const py::gil_scoped_release released;
+    const ReleasedGil released;
     s.step(act, task, out.arrays());
   }
   return out.dict();
@@ -84,7 +85,7 @@ py::dict step(Simulation& s, const py::object& actions, const py::object& psi) {
 
 void raw_steps(Simulation& s, int num_steps, const py::int_& seed) {
   const std::uint64_t value = read_seed(seed);
-  const py::gil_scoped_release released;
+  const ReleasedGil released;
   s.raw_steps(num_steps, value, poll_signals());
 }
 
@@ -96,7 +97,7 @@ void raw_replay(Simulation& s, const py::object& actions, const py::object& ends
   const auto a = read_span<float>(actions, "actions", {rows, {"T", steps}, act});
   const auto e = read_span<bool>(ends, "ends", {rows, {"T", steps}});
   const std::uint64_t value = read_seed(seed);
-  const py::gil_scoped_release released;
+  const ReleasedGil released;
   s.raw_replay(static_cast<int>(steps), value, a, e, poll_signals());
 }
 
@@ -118,7 +119,7 @@ void bind_simulation(py::module_& m) {
                                              reset_within_limits,
                                              position_noise,
                                              velocity_noise};
-             const py::gil_scoped_release released;
+             const ReleasedGil released;
              return std::make_unique<Simulation>(spec, options);
            }),
            py::kw_only(), py::arg("spec"), py::arg("model_path"), py::arg("num_envs"),

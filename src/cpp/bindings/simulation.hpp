@@ -14,7 +14,7 @@ std::uint64_t read_seed(const pybind11::int_& seed);
 // Lets Python handle signals (Ctrl-C) during a call that has released the GIL.
 Poll poll_signals();
 
-using SimulationClass = pybind11::class_<Simulation>;
+using SimulationClass = pybind11::classh<Simulation>;
 // Adds Simulation.rollout to the class (bindings/real_rollout.cpp).
 void bind_rollout_method(SimulationClass& simulation);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "bindings/arrays.hpp"
+#include "bindings/gil.hpp"
 
 namespace admrl {
 
@@ -26,7 +27,7 @@ const char* text(StopReason reason) {
 
 SymmetricOperator call_back(const py::function& hvp) {
   return [&hvp](std::span<const double> x, std::span<double> out) {
-    const py::gil_scoped_acquire acquire;
+    const HeldGil held;
     if (PyErr_CheckSignals() != 0) throw py::error_already_set();
     const auto size = static_cast<py::ssize_t>(x.size());
     // A fresh array: the callback may keep it.

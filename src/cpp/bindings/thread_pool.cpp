@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "bindings/bindings.hpp"
+#include "bindings/gil.hpp"
 #include "core/error.hpp"
 #include "core/job.hpp"
 
@@ -13,7 +14,8 @@ namespace py = pybind11;
 
 namespace {
 
-void run(ThreadPool& pool, const py::sequence& jobs) {
+void run(ThreadPool& pool, const py::sequence& items) {
+  const py::tuple jobs(items);  // kept while they run
   std::vector<Job*> pointers;
   for (const py::handle job : jobs) {
     Job* pointer = &py::cast<Job&>(job);
@@ -22,16 +24,16 @@ void run(ThreadPool& pool, const py::sequence& jobs) {
     }
     pointers.push_back(pointer);
   }
-  const py::gil_scoped_release released;
+  const ReleasedGil released;
   run_jobs(pool, pointers);
 }
 
 }  // namespace
 
 void bind_thread_pool(py::module_& m) {
-  py::class_<Job>(m, "Job",
+  py::classh<Job>(m, "Job",
                   "Work that ThreadPool.run does; its kinds are TrpoUpdate and ValueFit.");
-  py::class_<ThreadPool>(m, "ThreadPool", R"(Native threads that share the work of one call.
+  py::classh<ThreadPool>(m, "ThreadPool", R"(Native threads that share the work of one call.
 
 Args:
     num_threads: threads that work at once, the caller's among them.
@@ -49,6 +51,8 @@ One job alone is shared by all threads; of several, each is done by a single thr
 
 Raises:
     ValueError: a job is there twice.
+    RuntimeError: another thread runs one of them now, or the pool is that of a parent process; none
+        has run.
     What a job raises, the first of them if there are several; the others are done all the same.)");
 }
 

@@ -9,6 +9,7 @@
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
+#include "bindings/gil.hpp"
 #include "bindings/layers.hpp"
 
 namespace admrl {
@@ -22,8 +23,9 @@ class TrpoUpdateJob : public Job {
  public:
   TrpoUpdateJob(const py::sequence& layers, py::object log_std, py::object obs_mean,
                 py::object obs_std, py::object obs, py::object actions, py::object advantages,
-                const TrpoSettings& settings) {
-    const auto views = policy_layers(layers);
+                const TrpoSettings& settings)
+      : layers_("layers", layers) {
+    const auto views = policy_layers(layers_);
     const auto sizes = sizes_of_chain(views);
     const py::ssize_t obs_dim = sizes.front(), act_dim = sizes.back();
     const py::ssize_t rows = sizes_of<float>(obs, "obs", {{"M"}, {"D", obs_dim}})[0];
@@ -34,14 +36,14 @@ class TrpoUpdateJob : public Job {
                                 read_span<float>(obs_std, "obs_std", {{"D", obs_dim}})};
     update_ = std::make_unique<TrpoUpdate>(
         views, write_span<float>(log_std, "log_std", {{"A", act_dim}}), samples, settings);
-    arrays_.push_back(arrays_of(layers));
-    arrays_.insert(arrays_.end(), {std::move(log_std), std::move(obs_mean), std::move(obs_std),
-                                   std::move(obs), std::move(actions), std::move(advantages)});
+    arrays_ = {std::move(log_std), std::move(obs_mean), std::move(obs_std),
+               std::move(obs),     std::move(actions),  std::move(advantages)};
   }
 
   void run(ThreadPool& pool) override { update_->run(pool); }
 
   py::tuple result() const {
+    const Claim claim(*this);
     const auto& result = update_->result();
     if (!result) {
       throw std::runtime_error(
@@ -55,7 +57,8 @@ class TrpoUpdateJob : public Job {
   py::array_t<double> gradient() const {
     std::vector<double> gradient;
     {
-      const py::gil_scoped_release released;
+      const ReleasedGil released;
+      const Claim claim(*this);
       ThreadPool alone(1);
       gradient = update_->gradient(alone);
     }
@@ -67,7 +70,8 @@ class TrpoUpdateJob : public Job {
         read_span<double>(v, "v", {{"P", static_cast<py::ssize_t>(update_->num_params())}});
     std::vector<double> product;
     {
-      const py::gil_scoped_release released;
+      const ReleasedGil released;
+      const Claim claim(*this);
       ThreadPool alone(1);
       product = update_->fisher_product(alone, view);
     }
@@ -75,6 +79,7 @@ class TrpoUpdateJob : public Job {
   }
 
  private:
+  Layers layers_;
   std::vector<py::object> arrays_;
   std::unique_ptr<TrpoUpdate> update_;
 };
@@ -82,12 +87,12 @@ class TrpoUpdateJob : public Job {
 }  // namespace
 
 void bind_trpo(py::module_& m) {
-  py::class_<TrpoUpdateJob, Job>(m, "TrpoUpdate", R"(One TRPO update of a Gaussian policy.
+  py::classh<TrpoUpdateJob, Job>(m, "TrpoUpdate", R"(One TRPO update of a Gaussian policy.
 
 maximise  E[pi(a|s) / pi_old(a|s) A] + c entropy(pi)   subject to   E[KL(pi_old || pi)] <= max_kl
 
 As `training.trpo.trpo_update`, in one native call: ThreadPool.run([update]) makes the update. An
-update looks at its arrays again whenever it runs; it is not to be run by two pools at once.
+update looks at its arrays again whenever it runs, on one pool at a time.
 
 Args:
     layers: of the mean, [(weight (out, in), bias (out,)), ...] float32, tanh between; written.

@@ -19,27 +19,29 @@ class BoundValueFit : public Job {
                 std::int64_t steps_done, const py::object& x, const py::object& targets,
                 const py::object& order, int minibatch, double learning_rate, double beta1,
                 double beta2, double eps)
-      : arrays_(py::make_tuple(arrays_of(layers), arrays_of(first), arrays_of(second), x, targets,
-                               order)),
-        fit_(trained_layers(layers, first, second), steps_done,
-             value_data(layers, x, targets, order), minibatch, {learning_rate, beta1, beta2, eps}) {
-  }
+      : layers_("layers", layers),
+        first_("first", first),
+        second_("second", second),
+        arrays_(py::make_tuple(x, targets, order)),
+        fit_(trained_layers(layers_, first_, second_), steps_done,
+             value_data(layers_, x, targets, order), minibatch,
+             {learning_rate, beta1, beta2, eps}) {}
 
   void run(ThreadPool& pool) override { fit_.run(pool); }
   std::int64_t steps() const { return fit_.steps(); }
   py::array_t<double> losses() const {
+    const Claim claim(*this);
     if (fit_.losses().empty()) throw std::runtime_error("losses: the fit has not run");
     return copied(fit_.losses());
   }
 
  private:
-  static ValueData value_data(const py::sequence& layers, const py::object& x,
-                              const py::object& targets, const py::object& order) {
+  static ValueData value_data(const Layers& layers, const py::object& x, const py::object& targets,
+                              const py::object& order) {
     const auto rows = sizes_of<float>(x, "x", {{"M"}, {"in"}})[0];
     py::ssize_t in = kAnySize;
     if (layers.size() > 0) {
-      const py::object weight = py::cast<py::sequence>(layers[0])[0];
-      in = sizes_of<float>(weight, "layers[0] weight", {{"out"}, {"in"}})[1];
+      in = sizes_of<float>(layers.weight(0), "layers[0] weight", {{"out"}, {"in"}})[1];
     }
     const auto epochs = sizes_of<std::int64_t>(order, "order", {{"E"}, {"M", rows}})[0];
     return {read_span<float>(x, "x", {{"M", rows}, {"in", in}}),
@@ -47,6 +49,7 @@ class BoundValueFit : public Job {
             read_span<std::int64_t>(order, "order", {{"E", epochs}, {"M", rows}})};
   }
 
+  Layers layers_, first_, second_;
   py::tuple arrays_;
   ValueFit fit_;
 };
@@ -54,7 +57,7 @@ class BoundValueFit : public Job {
 }  // namespace
 
 void bind_value_fit(py::module_& m) {
-  py::class_<BoundValueFit, Job>(
+  py::classh<BoundValueFit, Job>(
       m, "ValueFit",
       R"(Fits a tanh network with one output by Adam on minibatches: a job.
 

@@ -1,11 +1,13 @@
 #include "core/virtual_rollout.hpp"
 
+#include <memory>
 #include <string>
 #include <vector>
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
 #include "bindings/family.hpp"
+#include "bindings/gil.hpp"
 #include "bindings/layers.hpp"
 #include "bindings/policy.hpp"
 
@@ -15,14 +17,16 @@ namespace py = pybind11;
 
 namespace {
 
-VirtualModel make_model(ThreadPool& pool, const py::sequence& layers, const py::object& low,
-                        const py::object& high, const std::string& precision) {
-  const auto views = layer_views(layers);
-  const auto bounds = [](const py::object& x, const char* name) {
-    return read_span<float>(x, name, {{"D"}});
-  };
-  return VirtualModel(views, bounds(low, "low"), bounds(high, "high"), precision_named(precision),
-                      pool);
+std::unique_ptr<VirtualModel> make_model(ThreadPool& pool, const py::sequence& layers,
+                                         const py::object& low, const py::object& high,
+                                         const std::string& precision) {
+  const Layers kept("layers", layers);
+  const auto views = layer_views(kept);
+  const auto lows = read_span<float>(low, "low", {{"D"}});
+  const auto highs = read_span<float>(high, "high", {{"D"}});
+  const Precision of_products = precision_named(precision);
+  const ReleasedGil released;
+  return std::make_unique<VirtualModel>(views, lows, highs, of_products, pool);
 }
 
 py::array_t<float> predict(const VirtualModel& model, ThreadPool& pool, const py::object& states,
@@ -32,16 +36,18 @@ py::array_t<float> predict(const VirtualModel& model, ThreadPool& pool, const py
   const auto a = read_span<float>(actions, "actions", {{"M", rows}, {"A", model.act_dim()}});
   NewArray<float> next({rows, model.obs_dim()});
   {
-    const py::gil_scoped_release released;
+    const ReleasedGil released;
     model.predict(pool, s, a, next.span);
   }
   return next.array;
 }
 
 py::dict rollouts(ThreadPool& pool, const VirtualModel& model, const FamilySpec& family,
-                  const py::sequence& policies, const py::object& psis,
-                  const py::object& start_states, const py::sequence& noise,
-                  const py::sequence& starts, int horizon) {
+                  const py::sequence& policy_items, const py::object& psis,
+                  const py::object& start_states, const py::sequence& noise_items,
+                  const py::sequence& start_items, int horizon) {
+  // Taken once and kept: a sequence may make its items when it is asked for them, and change.
+  const py::tuple policies(policy_items), noise(noise_items), starts(start_items);
   const auto num_tasks = static_cast<py::ssize_t>(policies.size());
   if (num_tasks == 0) throw InvalidInput("policies: expected at least one");
   if (noise.size() != policies.size() || starts.size() != policies.size()) {
@@ -79,7 +85,7 @@ py::dict rollouts(ThreadPool& pool, const VirtualModel& model, const FamilySpec&
   StepOutput steps(leading, family);
   const StepArrays into = steps.arrays();
   {
-    const py::gil_scoped_release released;
+    const ReleasedGil released;
     virtual_rollout(
         pool, model, family,
         {tasks, states, static_cast<int>(num_envs), static_cast<int>(num_steps), horizon},
@@ -96,7 +102,7 @@ py::dict rollouts(ThreadPool& pool, const VirtualModel& model, const FamilySpec&
 }  // namespace
 
 void bind_virtual_rollout(py::module_& m) {
-  py::class_<VirtualModel>(m, "VirtualModel", R"(The learned dynamics model, packed for rollouts.
+  py::classh<VirtualModel>(m, "VirtualModel", R"(The learned dynamics model, packed for rollouts.
 
 s' = clip(s + network([s, clip(a, -1, 1)]), low, high), all in real units.
 

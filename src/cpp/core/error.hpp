@@ -27,6 +27,19 @@ struct SimulationError : std::runtime_error {
   std::vector<int> env_ids;
 };
 
+// A forked child uses threads that only its parent has. Python: RuntimeError.
+struct WrongProcess : std::runtime_error {
+  explicit WrongProcess(const std::string& what)
+      : std::runtime_error(what +
+                           ": expected one made in this process, got the parent's, whose threads "
+                           "a forked child has not; make another, or start processes by spawn") {}
+};
+
+// A job is given to a pool while another runs it. Python: RuntimeError.
+struct InUse : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
 // A callback or a recurrence produced a value with which a solve cannot go on.
 // Python: admrl_native.SolverError.
 struct SolverError : std::runtime_error {

@@ -1,6 +1,7 @@
 #include "core/job.hpp"
 
 #include <cstddef>
+#include <deque>
 #include <exception>
 #include <vector>
 
@@ -9,6 +10,8 @@
 namespace admrl {
 
 void run_jobs(ThreadPool& pool, std::span<Job* const> jobs) {
+  std::deque<Job::Claim> claims;
+  for (const Job* job : jobs) claims.emplace_back(*job);
   const FlushSubnormals flush;
   if (jobs.size() == 1) {
     jobs.front()->run(pool);

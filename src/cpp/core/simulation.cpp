@@ -359,6 +359,18 @@ void Simulation::restore(const Snapshot& before, int env) noexcept {
   steps_[index(env)] = before.steps[index(env)];
 }
 
+Simulation::~Simulation() {
+  // In a forked child its threads are not there to be waited for: it is given up.
+  if (num_threads() > 1 && forks_ != num_forks()) (void)batch_.release();
+}
+
+std::unique_lock<std::mutex> Simulation::lock() const {
+  if (num_threads() > 1 && forks_ != num_forks()) {
+    throw WrongProcess("simulation");  // another thread may have held the mutex
+  }
+  return std::unique_lock(mutex_);
+}
+
 void Simulation::run_unlocked(std::uint64_t seed, int num_steps, EnvWork work, void* context,
                               const Poll& poll) {
   require_at_least_one(num_steps, "num_steps");
@@ -394,7 +406,13 @@ void Simulation::run_unlocked(std::uint64_t seed, int num_steps, EnvWork work, v
           std::clamp(static_cast<double>(group) * count * options_.frame_skip *
                          std::clamp(kPieceSeconds / std::max(elapsed.count(), 1e-9), 0.1, 4.0),
                      kMinPieceSteps, kMaxPieceSteps);
-      if (poll) poll();
+      if (!poll) continue;
+      try {
+        poll();
+      } catch (...) {
+        for (const Failure& f : failures) restore(before, f.env);
+        throw;
+      }
     }
     begin += group;
   }

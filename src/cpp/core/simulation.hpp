@@ -24,6 +24,7 @@
 #include "core/blow_up.hpp"
 #include "core/family.hpp"
 #include "core/model_loading.hpp"
+#include "core/process.hpp"
 
 namespace admrl {
 
@@ -68,6 +69,9 @@ class Simulation {
   // Raises InvalidInput: an option out of range, MuJoCo's own message if the XML does not load, or
   // a family that does not fit the model.
   Simulation(FamilySpec spec, const SimulationOptions& options);
+  ~Simulation();
+  Simulation(const Simulation&) = delete;
+  Simulation& operator=(const Simulation&) = delete;
 
   const FamilySpec& spec() const noexcept { return spec_; }
   int num_envs() const noexcept { return options_.num_envs; }
@@ -109,12 +113,13 @@ class Simulation {
                            int last);
 
   // Holds the simulation for one caller at a time.
-  std::unique_lock<std::mutex> lock() const { return std::unique_lock(mutex_); }
+  // Raises WrongProcess in a forked child, which has none of the threads.
+  std::unique_lock<std::mutex> lock() const;
 
   // reset(seed), then num_steps steps of every environment in pieces of about a tenth of a second,
   // with `poll` between. The bits do not depend on the pieces. The caller holds lock().
   // Raises SimulationError as `step` does; what `poll` throws passes through and leaves the
-  // environments where they are.
+  // environments where they are, but for those that failed, which are put back.
   void run_unlocked(std::uint64_t seed, int num_steps, EnvWork work, void* context,
                     const Poll& poll);
 
@@ -188,6 +193,7 @@ class Simulation {
   std::vector<Rate> rates_;
 
   mutable std::mutex mutex_;
+  int forks_ = num_forks();
   std::uint64_t seed_ = 0;
   std::vector<double> obs_;               // (N, D)
   std::vector<double> rate_scratch_;      // (N, number of rates)

@@ -28,49 +28,56 @@ ThreadPool::ThreadPool(int num_threads) {
     throw InvalidInput("num_threads: expected at least 1, got " + std::to_string(num_threads));
   }
   try {
-    for (int i = 1; i < num_threads; ++i) workers_.emplace_back([this] { serve(); });
+    for (int i = 1; i < num_threads; ++i) shared_->workers.emplace_back([this] { serve(); });
   } catch (...) {  // the system has no more threads
     stop();
     throw;
   }
 }
 
-ThreadPool::~ThreadPool() { stop(); }
+ThreadPool::~ThreadPool() {
+  if (forks_ == num_forks()) {
+    stop();
+  } else {
+    (void)shared_.release();  // nobody is there to be waited for
+  }
+}
 
 void ThreadPool::stop() {
   {
-    const std::lock_guard lock(mutex_);
-    stopping_ = true;
-    regions_.fetch_add(1);
+    const std::lock_guard lock(shared_->mutex);
+    shared_->stopping = true;
+    shared_->regions.fetch_add(1);
   }
-  opened_.notify_all();
-  for (std::thread& worker : workers_) worker.join();
+  shared_->opened.notify_all();
+  for (std::thread& worker : shared_->workers) worker.join();
 }
 
 void ThreadPool::run(int tasks, Function function, const void* context) {
   if (tasks < 1) return;
-  const std::lock_guard one(one_caller_);
+  if (forks_ != num_forks() && !shared_->workers.empty()) throw WrongProcess("pool");
+  const std::lock_guard one(shared_->one_caller);
   const FlushSubnormals flush;
-  if (workers_.empty() || tasks == 1) {
+  if (shared_->workers.empty() || tasks == 1) {
     for (int i = 0; i < tasks; ++i) function(context, i);
     return;
   }
   {
-    const std::lock_guard lock(mutex_);
-    function_ = function;
-    context_ = context;
-    tasks_ = tasks;
-    next_.store(0);
-    open_ = true;
-    regions_.fetch_add(1);
+    const std::lock_guard lock(shared_->mutex);
+    shared_->function = function;
+    shared_->context = context;
+    shared_->tasks = tasks;
+    shared_->next.store(0);
+    shared_->open = true;
+    shared_->regions.fetch_add(1);
   }
-  opened_.notify_all();
+  shared_->opened.notify_all();
   work();
   {
-    const std::lock_guard lock(mutex_);
-    open_ = false;  // who has not come in yet stays out
+    const std::lock_guard lock(shared_->mutex);
+    shared_->open = false;  // who has not come in yet stays out
   }
-  for (int spins = 0; inside_.load(std::memory_order_acquire) > 0; ++spins) {
+  for (int spins = 0; shared_->inside.load(std::memory_order_acquire) > 0; ++spins) {
     if (spins < 1000) {
       pause();
     } else {
@@ -80,7 +87,8 @@ void ThreadPool::run(int tasks, Function function, const void* context) {
 }
 
 void ThreadPool::work() {
-  for (int i = next_.fetch_add(1); i < tasks_; i = next_.fetch_add(1)) function_(context_, i);
+  for (int i = shared_->next.fetch_add(1); i < shared_->tasks; i = shared_->next.fetch_add(1))
+    shared_->function(shared_->context, i);
 }
 
 void ThreadPool::serve() noexcept {
@@ -88,19 +96,20 @@ void ThreadPool::serve() noexcept {
   std::uint64_t seen = 0;
   for (;;) {
     const auto until = std::chrono::steady_clock::now() + kAlert;
-    while (regions_.load() == seen && std::chrono::steady_clock::now() < until) {
+    while (shared_->regions.load() == seen && std::chrono::steady_clock::now() < until) {
       for (int i = 0; i < 16; ++i) pause();
     }
     {
-      std::unique_lock lock(mutex_);
-      opened_.wait(lock, [&] { return stopping_ || regions_.load() != seen; });
-      if (stopping_) return;
-      seen = regions_.load();
-      if (!open_) continue;
-      inside_.fetch_add(1);
+      std::unique_lock lock(shared_->mutex);
+      shared_->opened.wait(lock,
+                           [&] { return shared_->stopping || shared_->regions.load() != seen; });
+      if (shared_->stopping) return;
+      seen = shared_->regions.load();
+      if (!shared_->open) continue;
+      shared_->inside.fetch_add(1);
     }
     work();
-    inside_.fetch_sub(1, std::memory_order_release);
+    shared_->inside.fetch_sub(1, std::memory_order_release);
   }
 }
 

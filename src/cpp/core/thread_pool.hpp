@@ -4,9 +4,12 @@
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include "core/process.hpp"
 
 namespace admrl {
 
@@ -22,10 +25,11 @@ class ThreadPool {
   ThreadPool(const ThreadPool&) = delete;
   ThreadPool& operator=(const ThreadPool&) = delete;
 
-  int num_threads() const noexcept { return static_cast<int>(workers_.size()) + 1; }
+  int num_threads() const noexcept { return static_cast<int>(shared_->workers.size()) + 1; }
 
   // Calls task(i) once for each i in [0, tasks), the lowest first, and returns when all are done.
   // task must not throw. Thread-safe: a second caller waits. Not from inside a task.
+  // Raises WrongProcess in a forked child, which has none of the threads.
   // Subnormal numbers are 0 in a task (subnormals.hpp).
   template <class Task>
   void for_each(int tasks, const Task& task) {
@@ -40,18 +44,23 @@ class ThreadPool {
   void serve() noexcept;
   void stop();  // ends and joins the workers
 
-  std::mutex one_caller_;
-  std::mutex mutex_;  // guards what is not atomic; a region opens, is entered and closes under it
-  std::condition_variable opened_;
-  bool open_ = false;
-  bool stopping_ = false;
-  int tasks_ = 0;
-  Function function_ = nullptr;
-  const void* context_ = nullptr;
-  std::atomic<int> next_{0};               // first piece that is not handed out
-  std::atomic<int> inside_{0};             // threads other than the caller in the region
-  std::atomic<std::uint64_t> regions_{0};  // opened so far
-  std::vector<std::thread> workers_;
+  // What the threads share. It is left alone where they are not: in a forked child.
+  struct Shared {
+    std::mutex one_caller;
+    std::mutex mutex;  // guards what is not atomic; a region opens, is entered and closes under it
+    std::condition_variable opened;
+    bool open = false;
+    bool stopping = false;
+    int tasks = 0;
+    Function function = nullptr;
+    const void* context = nullptr;
+    std::atomic<int> next{0};               // first piece that is not handed out
+    std::atomic<int> inside{0};             // threads other than the caller in the region
+    std::atomic<std::uint64_t> regions{0};  // opened so far
+    std::vector<std::thread> workers;
+  };
+  std::unique_ptr<Shared> shared_ = std::make_unique<Shared>();
+  int forks_ = num_forks();
 };
 
 }  // namespace admrl
