@@ -25,12 +25,13 @@ from .runs.executor import make_executor
 from .runs.gradient_check import GROUP, GradientCheckPlan, inside, last_visited_task, run_check
 from .runs.job_progress import SilentJobs, make_job_progress
 from .runs.memory import check_memory
-from .runs.metrics import read_metrics
+from .runs.metrics import read_records
 from .runs.options import options, override
 from .runs.progress import Progress, Silent, make_progress
-from .runs.recorder import Recorder, is_complete
+from .runs.recorder import Recorder, check_unedited, is_complete
+from .runs.storage import reading
 from .runs.summary import write_summary
-from .settings import SettingError
+from .settings import SettingError, integer, several
 from .torch_state import own_torch_state
 
 if TYPE_CHECKING:
@@ -164,7 +165,8 @@ def carry_on(folder: folders.RunFolder, config: Config, progress: Progress) -> N
     try:
         trainer = make_trainer(config, recorder)
         if recorder.resumed_from is not None:
-            trainer.load(recorder.resumed_from.state, recorder.stored_data())
+            with reading(folder.checkpoints, "a checkpoint of this run"):
+                trainer.load(recorder.resumed_from.state, recorder.stored_data())
         trainer.train()
     except numerical_failures() as error:
         raise NumericalError(
@@ -251,7 +253,7 @@ class Run:
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of metrics.jsonl."""
-        return read_metrics(folders.RunFolder(self.path).metrics)
+        return read_records(folders.RunFolder(self.path).metrics)
 
     @own_torch_state()
     def adapt(
@@ -274,6 +276,7 @@ class Run:
         import torch
 
         task = torch.tensor(self._check_task(psi), dtype=torch.float64)
+        real_samples = integer("real_samples", real_samples, -(2**31))
         return self._learner().adapt(task, real_samples=real_samples, seed=self._seed(seed))
 
     @own_torch_state()
@@ -294,7 +297,8 @@ class Run:
         """
         import torch
 
-        if len(psis) == 0:
+        psis = several(psis)
+        if not psis:
             raise SettingError("psis", "expected at least one task, got none")
         tasks = torch.tensor([self._check_task(psi) for psi in psis], dtype=torch.float64)
         return self._learner().adapt_zero_shot(tasks, seed=self._seed(seed))
@@ -318,8 +322,7 @@ class Run:
         """
         import torch
 
-        if episodes < 1:
-            raise SettingError("episodes", f"expected at least 1, got {episodes}")
+        episodes = integer("episodes", episodes, 1)
         task = torch.tensor(self._check_task(psi), dtype=torch.float64)
         return self._learner().evaluate(policy, task, episodes=episodes, seed=self._seed(seed))
 
@@ -327,28 +330,26 @@ class Run:
         return check_task("psi", psi, self.config.family, inside=False)
 
     def _seed(self, seed: int | None) -> int:
-        return self.config.seed if seed is None else seed
+        return checked_seed(seed, self.config.seed)
 
     def _learner(self) -> Learner:
         """The learner at the newest checkpoint, made once."""
         if self._trainer is None:
             folder = folders.RunFolder(self.path)
-            self._trainer = learner_at(self.config, folder, newest_checkpoint(folder))
+            self._trainer = learner_at(self.config, folder, newest_checkpoint(folder, self.config))
         return self._trainer
 
 
-def newest_checkpoint(folder: folders.RunFolder) -> checkpoints.Checkpoint:
+def newest_checkpoint(folder: folders.RunFolder, config: Config) -> checkpoints.Checkpoint:
     """The newest checkpoint of a run.
 
     Raises:
-        SettingError: there is none yet, or it is damaged.
+        SettingError: there is none yet, it is damaged, or the configuration was edited since.
     """
-    try:
-        newest = checkpoints.load_newest(folder.checkpoints)
-    except ValueError as error:
-        raise SettingError("run", str(error)) from None
+    newest = checkpoints.load_newest(folder.checkpoints)
     if newest is None:
         raise SettingError("run", f"expected a checkpoint in {folder.path}, found none yet")
+    check_unedited(folder, newest, config, "run")
     return newest
 
 
@@ -358,12 +359,10 @@ def learner_at(
 ) -> Learner:
     """The learner as it was at a checkpoint; nothing in the folder is changed."""
     position = checkpoint.recorder
-    data = DataShards(folder.data, dict(position["data_shards"]), dict(position["data_digests"]))
     trainer = make_trainer(config, _Nobody())
-    try:
-        trainer.load(checkpoint.state, data.load())
-    except ValueError as error:
-        raise SettingError("run", f"expected an undamaged run folder: {error}") from error
+    with reading(folder.checkpoints, "a checkpoint of this run"):
+        shards, digests = dict(position["data_shards"]), dict(position["data_digests"])
+        trainer.load(checkpoint.state, DataShards(folder.data, shards, digests).load())
     return trainer
 
 
@@ -430,7 +429,9 @@ def check_task_gradient(
         gradient, each as long as a training task but for its first policy.
     """
     settings = GradientCheckSettings(epsilon, repeats, along, episodes)
-    path, device = check_start(run, workers, seed, device)
+    workers = integer("workers", workers, 1)
+    path, device = open_run(run, device)
+    checked_seed(seed, 0)
     for name in overrides:
         if name not in options() or options()[name].group != GROUP:
             raise SettingError(name, "expected an option of the task gradient")
@@ -445,6 +446,7 @@ def check_task_gradient(
             "run",
             f"expected a run with a dynamics model, got one of {config.method}, {folder.path}",
         )
+    checkpoint = newest_checkpoint(folder, config)
     config = dataclasses.replace(
         config,
         training=override(config.training, overrides),
@@ -454,7 +456,6 @@ def check_task_gradient(
     check_memory(
         config, processes=workers, episodes=settings.episodes * config.training.physics.horizon
     )
-    checkpoint = newest_checkpoint(folder)
     if psi is None:
         task = inside(config.family, last_visited_task(folder, checkpoint), epsilon)
     else:
@@ -464,7 +465,7 @@ def check_task_gradient(
         checkpoint.number,
         task,
         settings.decided(config.family.task_dim),
-        config.seed if seed is None else seed,
+        checked_seed(seed, config.seed),
     )
     return run_check(
         plan,
@@ -480,14 +481,13 @@ def check_task_gradient(
     )
 
 
-def check_start(
-    run: Run | str | pathlib.Path, workers: int, seed: int | None, device: str | None
-) -> tuple[pathlib.Path, str | None]:
-    """The folder and the device of a run that is to be worked on, once the rest is in order."""
-    if not isinstance(workers, int) or workers < 1:
-        raise SettingError("workers", f"expected at least 1, got {workers!r}")
-    if seed is not None and seed < 0:
-        raise SettingError("seed", f"expected at least 0, got {seed}")
+def checked_seed(seed: int | None, otherwise: int) -> int:
+    """A seed, of which None stands for another."""
+    return otherwise if seed is None else integer("seed", seed, 0, 2**63 - 1)
+
+
+def open_run(run: Run | str | pathlib.Path, device: str | None) -> tuple[pathlib.Path, str | None]:
+    """The folder and the device of a run that is to be worked on."""
     if isinstance(run, Run):
         return run.path, run.config.device if device is None else device
     return pathlib.Path(run), device

@@ -22,11 +22,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _main(argv: list[str], go_on: list[str]) -> int:
     from . import api
     from .runs.config import available_cpus
+    from .runs.folder import is_part_of_run
     from .runs.metrics import finite
 
     given = vars(_parser().parse_args(argv))
     figures: pathlib.Path | None = given.pop("json", None)
     if figures is not None:
+        if is_part_of_run(figures, given["run"]):
+            raise SettingError("json", f"expected a file of its own, got {figures}, of the run")
         try:
             figures.open("a").close()  # known now, not after the work
         except OSError as error:

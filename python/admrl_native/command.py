@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from .errors import NumericalError, in_one_line
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 _USAGE, _FAILED = 2, 1
 _ORACLE = "oracle_"  # before the names of its options
+_NEGATIVE = re.compile(r"^-((\d[\d_]*\.?\d*|\.\d+)(e[+-]?\d+)?|inf(inity)?|nan)$", re.IGNORECASE)
 
 
 def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...] = ()) -> int:
@@ -76,6 +78,16 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             formatter_class=_wide,
         )
+
+        # argparse's own pattern does not know exponents, and takes -1e-3 for a flag.
+        self._negative_number_matcher = _NEGATIVE
+
+    def parse_args(self, args: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
+        """As argparse does, which fails at an option whose value is "--"."""
+        for word in args:
+            if word.startswith("--") and word.endswith("=--"):
+                self.error(f"{word.removesuffix('=--')}: expected a value, got '--'")
+        return super().parse_args(args)
 
     def error(self, message: str) -> NoReturn:
         # argparse names the option itself: "argument --seed: ..."

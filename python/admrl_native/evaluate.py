@@ -30,14 +30,21 @@ def _main(argv: list[str], go_on: list[str]) -> int:
     from .runs.evaluations import read_evaluation
 
     given = vars(_parser().parse_args(argv))
-    if "tasks" in given:
+    tasks: pathlib.Path | None = given.pop("tasks", None)
+    if tasks is not None:
         if "grid" in given:
             raise SettingError("tasks", "expected no --grid beside it: both say what is tested")
-        path = given.pop("tasks")
-        given["psis"], given["grid"] = read_tasks(path), path.stem
+        given["psis"], given["grid"] = read_tasks(tasks), tasks.stem
     given["oracle"] = command.take_oracle(given)
+    if given["oracle"] is None and "oracle_cache" in given:
+        raise SettingError("oracle_cache", "expected none without an oracle")
     go_on.append(f"admrl evaluate {shlex.join(argv)}")
-    result = evaluate_run(**given)
+    try:
+        result = evaluate_run(**given)
+    except SettingError as error:
+        if tasks is not None and error.name in ("psis", "grid"):  # what was typed
+            raise SettingError("tasks", f"{error.problem}, in {tasks}") from None
+        raise
     print(_table(read_evaluation(result.parent)), flush=True)
     print(f"results in {result}; figures: admrl report {given['run']}", flush=True)
     return 0
@@ -49,20 +56,28 @@ def read_tasks(path: pathlib.Path) -> list[tuple[float, ...]]:
     Raises:
         SettingError: it cannot be read, or has something else than numbers.
     """
-    tasks = []
+    tasks: list[tuple[float, ...]] = []
     try:
-        lines = path.read_text().splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingError("tasks", f"expected a CSV file: {error}") from None
-    for number, row in enumerate(csv.reader(lines), 1):
-        if not row or row[0].startswith("#"):
-            continue
-        try:
-            tasks.append(tuple(map(float, row)))
-        except ValueError:
-            raise SettingError(
-                "tasks", f"expected numbers in line {number} of {path}, got {','.join(row)!r}"
-            ) from None
+        text = path.read_text("utf-8-sig")  # with or without a byte order mark
+        for number, line in enumerate(text.splitlines(), 1):
+            row = next(csv.reader([line], strict=True), [])
+            if not row or row[0].startswith("#"):
+                continue
+            try:
+                tasks.append(tuple(map(float, row)))
+            except ValueError:
+                got = line if len(line) <= 60 else f"{line[:57]}..."
+                problem = f"expected numbers in line {number} of {path}, got {got!r}"
+                raise SettingError("tasks", problem) from None
+            if len(tasks[-1]) != len(tasks[0]):
+                problem = f"expected K={len(tasks[0])} numbers in line {number} of {path}, as above"
+                raise SettingError("tasks", f"{problem}, got {len(tasks[-1])}")
+    except SettingError:
+        raise
+    except (OSError, ValueError, csv.Error) as error:
+        raise SettingError("tasks", f"expected a CSV file: {error} ({path})") from None
+    if not tasks:
+        raise SettingError("tasks", f"expected at least one task in {path}, found none")
     return tasks
 
 

@@ -9,7 +9,15 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from .api import Run, check_start, learner_at, newest_checkpoint, open_to_resume, resolve_device
+from .api import (
+    Run,
+    checked_seed,
+    learner_at,
+    newest_checkpoint,
+    open_run,
+    open_to_resume,
+    resolve_device,
+)
 from .evaluation.settings import OracleSettings
 from .families.declaration import Family
 from .runs import checkpoint as checkpoints
@@ -18,7 +26,7 @@ from .runs.executor import make_executor
 from .runs.folder import RunFolder
 from .runs.job_progress import SilentJobs, make_job_progress
 from .runs.memory import check_memory
-from .settings import SettingError
+from .settings import SettingError, integer, plain, several
 
 if TYPE_CHECKING:
     from .algorithms.learner import Learner
@@ -81,9 +89,12 @@ def evaluate_run(
     from .runs.evaluation_plan import EvaluationPlan
     from .runs.oracle_cache import OracleCache
 
-    path, device = check_start(run, workers, seed, device)
-    if batch is not None and batch < 1:
-        raise SettingError("batch", f"expected at least 1, got {batch}")
+    workers = integer("workers", workers, 1)
+    path, device = open_run(run, device)
+    checked_seed(seed, 0)
+    episodes = integer("episodes", episodes, 1)
+    batch = None if batch is None else integer("batch", batch, 1)
+    rounds = {integer("real_samples", n, -(2**31)) for n in several(real_samples)}
     if threads is None:
         threads = 1 if executor == "ray" else max(1, available_cpus() // workers)
     folder, config = open_to_resume(path, threads=threads, device=device, name="run")
@@ -104,12 +115,12 @@ def evaluate_run(
     check_memory(config, tasks=batch, processes=workers, episodes=episodes * horizon, **learning)
     plan = EvaluationPlan(
         config=config,
-        checkpoint=newest_checkpoint(folder).number,
+        checkpoint=newest_checkpoint(folder, config).number,
         grid=grid,
         psis=tasks,
-        real_samples=tuple(sorted({0, *real_samples})),
+        real_samples=tuple(sorted({0, *rounds})),
         episodes=episodes,
-        seed=config.seed if seed is None else seed,
+        seed=checked_seed(seed, config.seed),
         oracle=cache,
     )
     return run_evaluation(
@@ -126,15 +137,21 @@ def _evaluation_tasks(
 ) -> tuple[tuple[float, ...], ...]:
     from .evaluation.grids import GRIDS, test_tasks
 
+    grid = plain(grid)
+    if not isinstance(grid, str):
+        raise SettingError("grid", f"expected a name, got {grid!r}")
     if psis is None:
         if grid not in GRIDS:
             raise SettingError("grid", f"expected one of {', '.join(GRIDS)}, got {grid!r}")
         return test_tasks(family, grid)
-    if grid in GRIDS or not re.fullmatch(r"[\w.-]+", grid):
+    if grid in GRIDS or not re.fullmatch(r"[\w-][\w.-]*", grid):
         raise SettingError(
-            "grid", f"expected a name for these tasks of letters, digits and _ . -, got {grid!r}"
+            "grid",
+            "expected a name for these tasks of letters, digits and _ . -, not with . first, got "
+            f"{grid!r}",
         )
-    if len(psis) == 0:
+    psis = several(psis)
+    if not psis:
         raise SettingError("psis", "expected at least one task, got none")
     return tuple(check_task("psis", psi, family, inside=False) for psi in psis)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -23,6 +24,7 @@ class SettingError(ValueError):
     """
 
     def __init__(self, name: str, problem: str) -> None:
+        name, problem = (" ".join(text.splitlines()) for text in (name, problem))  # one line
         super().__init__(f"{name}: {problem}" if name else problem)
         self.name = name
         self.problem = problem
@@ -64,6 +66,55 @@ def setting(
         "words": words,
     }
     return dataclasses.field(default=default, metadata=metadata)
+
+
+def plain(value: Any) -> Any:
+    """A value as Python has it: numbers and lists for NumPy's and torch's, text for a path."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, (list, tuple)):
+        return tuple(plain(v) for v in value)
+    return value
+
+
+def integer(name: str, value: Any, minimum: int, maximum: int = 2**31 - 1) -> int:
+    """A whole number as Python has it.
+
+    Raises:
+        SettingError: it is something else, or out of range.
+    """
+    value = plain(value)
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise SettingError(name, f"expected a whole number, got {value!r}")
+    if value < minimum:
+        raise SettingError(name, f"expected at least {minimum}, got {value}")
+    if value > maximum:
+        raise SettingError(name, f"expected at most {maximum}, got {value}")
+    return value
+
+
+def several(value: Any) -> tuple[Any, ...]:
+    """The elements of a tuple, list or array; one thing by itself, a text among them, is one."""
+    value = plain(value)
+    return tuple(value) if isinstance(value, (list, tuple)) else (value,)
+
+
+def numbers(name: str, values: Any) -> tuple[float, ...]:
+    """Numbers as Python has them; one by itself is one.
+
+    Raises:
+        SettingError: something among them is none.
+    """
+    found = several(values)
+    for value in found:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise SettingError(name, f"expected numbers, got {value!r}")
+    try:
+        return tuple(map(float, found))
+    except OverflowError:
+        raise SettingError(name, "expected numbers that a float can hold") from None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,11 +185,10 @@ def _plain(value: Any) -> Any:
 
 
 def _checked(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
+    value = plain(value)
     if typing.get_origin(hint) is tuple:
         item = typing.get_args(hint)[0]
-        if not isinstance(value, (tuple, list)):
-            raise SettingError(name, f"expected a list of {item.__name__}, got {value!r}")
-        return tuple(_checked(name, v, item, metadata) for v in value)
+        return tuple(_checked(name, v, item, metadata) for v in several(value))
     if hint == float | str:
         words = metadata["words"]
         if isinstance(value, str):
@@ -151,7 +201,7 @@ def _checked(name: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> A
     if not isinstance(hint, type):
         raise TypeError(f"{name}: a setting is a plain type, a tuple or a Settings, not {hint!r}")
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        (value,) = numbers(name, value)
     if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
         raise SettingError(name, f"expected {hint.__name__}, got {value!r}")
     if isinstance(value, float) and not math.isfinite(value):

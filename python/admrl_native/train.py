@@ -35,7 +35,7 @@ def _main(argv: Sequence[str] | None, go_on: list[str]) -> int:
     from .runs.recorder import is_complete
     from .runs.summary import write_summary
 
-    given = vars(_parser().parse_args(argv))
+    given = vars(_parser().parse_args(sys.argv[1:] if argv is None else argv))
     if "resume" in given:
         folder, config = api.open_to_resume(
             given["resume"], threads=given.get("threads"), device=given.get("device")
@@ -73,9 +73,11 @@ def _main(argv: Sequence[str] | None, go_on: list[str]) -> int:
 
 def _check_agreement(given: dict[str, Any], config: Any, path: pathlib.Path) -> None:
     """--resume takes everything from the folder; what is said again must be the same."""
+    from .runs.config import check_is_read
     from .runs.options import options
 
     for name, value in given.items():
+        check_is_read(name, (config.method,))
         if name in ("resume", "threads", "device"):
             continue
         if name == "out":

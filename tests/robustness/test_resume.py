@@ -108,7 +108,7 @@ DAMAGES: dict[str, tuple[Callable[[pathlib.Path], Any], str]] = {
     "a shard with another number": (lambda run: _flip(_shard(run)), "but it was changed"),
     "no shard": (lambda run: _shard(run).unlink(), "expected a data shard that the checkpoint"),
     "fewer metrics": (
-        lambda run: (run / "metrics.jsonl").write_text("{}\n"),
+        lambda run: (run / "metrics.jsonl").write_text('{"event": "x", "wall_seconds": 1}\n'),
         r"metrics.jsonl: expected at least \d+ lines, got 1",
     ),
 }
@@ -187,7 +187,7 @@ def test_what_is_computed_from_a_run_reads_its_data_whole(
     run: pathlib.Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     _flip(_shard(run))
-    with pytest.raises(SettingError, match=r"run: expected an undamaged run folder: .* was chang"):
+    with pytest.raises(SettingError, match=r"data/train-\d+.safetensors: expected .* was chang"):
         admrl.Run.load(run, threads=1).adapt([0.5, 1.4])
     command = ["evaluate", str(run), "--no-oracle", "--episodes", "2", "--workers", "1"]
     assert cli.main(command) == 2

@@ -34,7 +34,7 @@ class Example(Settings):
         ("rate", math.nan, "expected a finite number, got nan"),
         ("rate", math.inf, "expected a finite number, got inf"),
         ("rate", "x", "expected float, got 'x'"),
-        ("layers", 4, "expected a list of int, got 4"),
+        ("layers", "4", "expected int, got '4'"),
         ("layers", (4, 0), "expected at least 1, got 0"),
         ("kind", "c", "expected one of a, b, got 'c'"),
         ("flag", 1, "expected bool, got 1"),

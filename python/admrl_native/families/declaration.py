@@ -14,14 +14,18 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import math
+import os
 import pathlib
 import typing
 from collections.abc import Mapping
 from typing import Any
 
+from ..settings import integer, numbers, plain, several
+
 _SOURCES = ("qpos", "qvel", "qpos_rate")
 _FORMS = ("abs", "linear")
 _GYMNASIUM = "gymnasium:"
+_LONGEST_NAME = 100  # of a family, in bytes: folders are named after it
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +47,10 @@ class ObsBlock:
 
     def __post_init__(self) -> None:
         _check(self.source in _SOURCES, "source", f"one of {', '.join(_SOURCES)}", self.source)
+        for name in ("start", "stop"):
+            object.__setattr__(self, name, integer(name, getattr(self, name), 0))
+        if self.clip is not None:
+            object.__setattr__(self, "clip", _one("clip", self.clip))
         _check(
             0 <= self.start < self.stop, "start, stop", "0 <= start < stop", (self.start, self.stop)
         )
@@ -66,7 +74,11 @@ class HealthyRange:
     closed: bool = True
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "indices", tuple(int(i) for i in self.indices))
+        object.__setattr__(self, "indices", _indices("indices", self.indices))
+        for name in ("low", "high"):
+            if getattr(self, name) is not None:
+                object.__setattr__(self, name, _one(name, getattr(self, name)))
+        object.__setattr__(self, "closed", _boolean("closed", self.closed))
         _check(len(self.indices) > 0, "indices", "at least one index", self.indices)
         bounds = [b for b in (self.low, self.high) if b is not None]
         _check(
@@ -127,18 +139,22 @@ class Family:
     reset_within_limits: bool = True
 
     def __post_init__(self) -> None:
-        plain = bool(self.name) and not set(self.name) & set("/\\\0")
-        _check(plain, "name", "a name without slashes", self.name)
-        _check(bool(self.model), "model", "an XML file", self.model)
-        _check(self.act_dim >= 1, "act_dim", "at least 1", self.act_dim)
+        for name in ("name", "model", "form"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
+        named = isinstance(self.name, str) and 0 < len(os.fsencode(self.name)) <= _LONGEST_NAME
+        named = named and not set(self.name) & set("/\\\0") and not self.name.startswith(".")
+        _check(named, "name", "a name of a folder, without slashes", self.name)
+        found = isinstance(self.model, str) and bool(self.model) and "\0" not in self.model
+        _check(found, "model", "an XML file", self.model)
+        object.__setattr__(self, "act_dim", integer("act_dim", self.act_dim, 1))
+        self._store_parts("obs_blocks", ObsBlock)
         _check(len(self.obs_blocks) > 0, "obs_blocks", "at least one block", self.obs_blocks)
-        self._store("obs_blocks", self.obs_blocks)
-        self._store("task_names", map(str, self.task_names))
+        self._store("task_names", map(str, several(self.task_names)))
         k = self.task_dim
         _check(k > 0, "task_names", "at least one task dimension", self.task_names)
         defaults = {"offset": (0.0,) * k, "scale": (1.0,) * k}
         for name in ("task_low", "task_high", "coefficients", "offset", "scale"):
-            values = tuple(float(v) for v in getattr(self, name)) or defaults.get(name, ())
+            values = numbers(name, getattr(self, name)) or defaults.get(name, ())
             _check(
                 len(values) == k and all(map(math.isfinite, values)),
                 name,
@@ -150,15 +166,16 @@ class Family:
             _check(low < high, "task_low, task_high", "low < high", (low, high))
         _check(min(self.scale) > 0, "scale", "positive numbers", self.scale)
         _check(self.form in _FORMS, "form", f"one of {', '.join(_FORMS)}", self.form)
+        self._store("features", _indices("features", self.features))
         _check(len(self.features) == k, "features", f"(K={k},) indices", self.features)
         self._store("features", (self._index("features", i) for i in self.features))
         for name in ("control_cost", "bonus"):
-            value = float(getattr(self, name))
+            value = _one(name, getattr(self, name))
             _check(math.isfinite(value), name, "a finite number", value)
             object.__setattr__(self, name, value)
         for name in ("halve_margins", "reset_within_limits"):
-            value = getattr(self, name)
-            _check(isinstance(value, bool), name, "True or False", value)
+            object.__setattr__(self, name, _boolean(name, getattr(self, name)))
+        self._store_parts("healthy", HealthyRange)
         self._store(
             "healthy",
             (
@@ -215,8 +232,8 @@ class Family:
         Raises:
             ValueError: a field is missing, unknown or wrong.
         """
-        parts = dict(values)
         try:
+            parts = dict(values)
             parts["obs_blocks"] = tuple(ObsBlock(**b) for b in parts["obs_blocks"])
             parts["healthy"] = tuple(HealthyRange(**h) for h in parts.get("healthy", ()))
             return cls(**parts)
@@ -225,6 +242,13 @@ class Family:
 
     def _store(self, name: str, values: typing.Iterable[Any]) -> None:
         object.__setattr__(self, name, tuple(values))
+
+    def _store_parts(self, name: str, kind: type) -> None:
+        """A tuple of parts; one by itself is one."""
+        parts = several(getattr(self, name))
+        for part in parts:
+            _check(isinstance(part, kind), name, f"{kind.__name__} objects", part)
+        self._store(name, parts)
 
     def _index(self, name: str, index: int) -> int:
         d = self.obs_dim
@@ -235,6 +259,22 @@ class Family:
 def _check(condition: bool, name: str, expected: str, got: object) -> None:
     if not condition:
         raise ValueError(f"{name}: expected {expected}, got {got!r}")
+
+
+def _one(name: str, value: Any) -> float:
+    found = numbers(name, value)
+    _check(len(found) == 1, name, "one number", value)
+    return found[0]
+
+
+def _indices(name: str, values: Any) -> tuple[int, ...]:
+    return tuple(integer(name, v, -(2**31)) for v in several(values))
+
+
+def _boolean(name: str, value: Any) -> bool:
+    value = plain(value)
+    _check(isinstance(value, bool), name, "True or False", value)
+    return bool(value)
 
 
 def _plain(value: Any) -> Any:

@@ -8,7 +8,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import yaml
 
 from ..algorithms.methods import num_iterations
 from ..evaluation.comparison import Comparison, MethodGaps, compare
@@ -24,6 +23,7 @@ from ..runs.evaluations import (
 )
 from ..runs.folder import RunFolder, recorded_world
 from ..runs.metrics import finite
+from ..runs.storage import read_yaml, reading
 from ..runs.summary import Summary, summarise
 from ..runs.world import World
 from ..settings import SettingError
@@ -96,15 +96,8 @@ def collect(runs: Mapping[str, Sequence[ReportedRun]]) -> dict[str, Any]:
 
 
 def _read_run(path: pathlib.Path) -> ReportedRun:
-    try:
-        summary = summarise(path)
-    except SettingError:
-        raise
-    except (ValueError, KeyError) as error:
-        raise SettingError(
-            "run", f"expected an undamaged run folder, got {path}: {error}"
-        ) from None
-    values = yaml.safe_load(RunFolder(path).config.read_text())
+    summary = summarise(path)
+    values = read_yaml(RunFolder(path).config)
     origin = {name: values.get(name) for name in ("versions", "machine", "commit")}
     evaluations = {p.name: read_evaluation(p) for p in find_evaluations(path)}
     config = summary.config
@@ -160,9 +153,14 @@ def _family(runs: Sequence[ReportedRun]) -> dict[str, Any]:
         "labels": list(labels),
         "seeds": {name: sum(r.label == name for r in runs) for name in labels},
         "varied": {key: dict(values) for key, values in labels.items()},
-        "runs": [_run(run) for run in runs],
+        "runs": [_checked_run(run) for run in runs],
         "grids": [_grid(family, name, runs) for name in grids],
     }
+
+
+def _checked_run(run: ReportedRun) -> dict[str, Any]:
+    with reading(RunFolder(run.path).metrics, "the records of this run"):
+        return _run(run)
 
 
 def _run(run: ReportedRun) -> dict[str, Any]:

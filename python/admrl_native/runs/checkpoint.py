@@ -8,7 +8,6 @@ checkpoints/000012/state.json      the algorithm's counters; where the run's fil
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import pathlib
 import re
@@ -16,7 +15,15 @@ import shutil
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from .storage import sync_folder, write_durably
+from .storage import (
+    DamagedFile,
+    digest_of,
+    reading,
+    seal,
+    sync_folder,
+    unseal,
+    write_durably,
+)  # fmt: skip
 
 if TYPE_CHECKING:
     import torch
@@ -58,22 +65,26 @@ def save(folder: pathlib.Path, checkpoint: Checkpoint) -> pathlib.Path:
         )
     final, temporary = _path(folder, checkpoint.number), folder / _UNFINISHED
     shutil.rmtree(temporary, ignore_errors=True)
+    digests: dict[str, dict[str, str]] = {}
     for kind in _TENSORS:
+        digests[kind] = {}
         (temporary / kind).mkdir(parents=True)
         for name, tensors in checkpoint.state[kind].items():
             if not _NAME.fullmatch(name):
                 raise ValueError(f"{kind}: expected a name of letters, digits, _ . -, got {name!r}")
             # Copies: safetensors refuses tensors that share memory.
             copies = {k: v.detach().cpu().contiguous().clone() for k, v in tensors.items()}
-            write_durably(temporary / kind / f"{name}.safetensors", safetensors.torch.save(copies))
+            content = safetensors.torch.save(copies)
+            digests[kind][name] = digest_of(content)
+            write_durably(temporary / kind / f"{name}.safetensors", content)
     rest = {
         "number": checkpoint.number,
         "task": checkpoint.task,
-        "names": {kind: list(checkpoint.state[kind]) for kind in _TENSORS},
+        "digests": digests,
         "counters": checkpoint.state["counters"],
         "recorder": checkpoint.recorder,
     }
-    write_durably(temporary / "state.json", json.dumps(rest, indent=1).encode())
+    write_durably(temporary / "state.json", seal(rest, indent=1))
     for part in (*_TENSORS, "."):
         sync_folder(temporary / part)
     if final.exists():  # of an attempt that ended before anything counted on it
@@ -94,30 +105,50 @@ def load(folder: pathlib.Path, number: int) -> Checkpoint:
     """Reads a checkpoint.
 
     Raises:
-        ValueError: it is damaged; the message names it and says how to go on.
+        DamagedFile: it is not what was saved, or a training has taken it away meanwhile; a
+            ValueError. The message names it and says how to go on.
     """
-    import safetensors
     import safetensors.torch
 
     path = _path(folder, number)
     try:
-        rest = json.loads((path / "state.json").read_text())
-        state: dict[str, Any] = {"counters": rest["counters"]}
-        for kind in _TENSORS:
-            files = {name: path / kind / f"{name}.safetensors" for name in rest["names"][kind]}
-            state[kind] = {name: safetensors.torch.load_file(file) for name, file in files.items()}
-        return Checkpoint(rest["number"], rest["task"], state, rest["recorder"])
-    except (OSError, ValueError, KeyError, safetensors.SafetensorError) as error:
-        raise ValueError(
-            f"{path}: expected a readable checkpoint: {error!r}; "
-            "delete it to go on from the one before"
-        ) from error
+        with reading(path, "a readable checkpoint", "delete it to go on from the one before"):
+            rest = unseal((path / "state.json").read_bytes())
+            state: dict[str, Any] = {"counters": rest["counters"]}
+            for kind in _TENSORS:
+                state[kind] = {
+                    name: safetensors.torch.load(_stored(path / kind, name, digest))
+                    for name, digest in rest["digests"][kind].items()
+                }
+            return Checkpoint(rest["number"], rest["task"], state, rest["recorder"])
+    except DamagedFile:
+        if path.is_dir():
+            raise
+        raise DamagedFile(
+            path, "expected a checkpoint, found none: a training that goes on replaces old ones"
+        ) from None
+
+
+def _stored(folder: pathlib.Path, name: str, digest: str) -> bytes:
+    content = (folder / f"{name}.safetensors").read_bytes()
+    if digest_of(content) != digest:
+        raise ValueError(f"{folder.name}/{name}.safetensors was changed")
+    return content
 
 
 def load_newest(folder: pathlib.Path) -> Checkpoint | None:
-    """The newest checkpoint; None if there is none yet."""
-    found = numbers(folder)
-    return load(folder, found[-1]) if found else None
+    """The newest checkpoint; None if there is none yet.
+
+    Raises:
+        DamagedFile: as `load`.
+    """
+    while found := numbers(folder):
+        try:
+            return load(folder, found[-1])
+        except DamagedFile:
+            if found[-1] in numbers(folder):
+                raise  # else it was replaced while it was read
+    return None
 
 
 def prune(folder: pathlib.Path) -> None:
@@ -147,7 +178,9 @@ def _discard(folder: pathlib.Path, number: int) -> None:
 
 
 def _task(folder: pathlib.Path, number: int) -> int:
-    return int(json.loads((_path(folder, number) / "state.json").read_text())["task"])
+    path = _path(folder, number) / "state.json"
+    with reading(path, "the state of a checkpoint"):
+        return int(unseal(path.read_bytes())["task"])
 
 
 def _path(folder: pathlib.Path, number: int) -> pathlib.Path:

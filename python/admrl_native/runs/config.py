@@ -16,7 +16,7 @@ from ..algorithms.methods import METHODS, check_schedule, readers, reads
 from ..algorithms.settings import TrainingSettings
 from ..families.catalogue import FAMILIES, make_family
 from ..families.declaration import Family
-from ..settings import SettingError
+from ..settings import SettingError, integer, numbers, plain
 from .options import options, override
 from .presets import PRESETS, preset
 from .world import World
@@ -64,11 +64,13 @@ class Config:
     first_psi: tuple[float, ...] | None = None
 
     def __post_init__(self) -> None:
+        for name in ("method", "preset", "device"):
+            object.__setattr__(self, name, plain(getattr(self, name)))
         _check_choice("method", self.method, tuple(METHODS))
         _check_choice("preset", self.preset, PRESETS)
         _check_choice("device", self.device, DEVICES)
-        _check_integer("seed", self.seed, minimum=0, maximum=2**63 - 1)
-        _check_integer("threads", self.threads, minimum=1, maximum=1024)
+        object.__setattr__(self, "seed", integer("seed", self.seed, 0, 2**63 - 1))
+        object.__setattr__(self, "threads", integer("threads", self.threads, 1, 1024))
         if self.model_based:
             _check_shares(self.training)
         check_schedule(self.method, self.training)
@@ -139,6 +141,10 @@ class Config:
         values = _with_corrections(values)
         first_psi = values["first_psi"]
         family = Family.from_dict(values["family_definition"])
+        if values["family"] != family.name:
+            raise SettingError(
+                "family", f"expected {family.name}, as defined, got {values['family']!r}"
+            )
         for name, choices in (("method", tuple(METHODS)), ("preset", PRESETS)):
             _check_choice(name, values[name], choices)
         others = preset(values["preset"], family.name)
@@ -150,7 +156,7 @@ class Config:
             seed=values["seed"],
             threads=values["threads"],
             device=values["device"],
-            first_psi=None if first_psi is None else tuple(first_psi),
+            first_psi=None if first_psi is None else numbers("first_psi", first_psi),
         )
 
     def to_yaml(self, provenance: Mapping[str, Any]) -> str:
@@ -186,7 +192,7 @@ def make_config(
     Raises:
         SettingError: naming the value, what was expected and what came.
     """
-    if isinstance(family, str):
+    if not isinstance(family, Family):
         _check_choice("family", family, tuple(FAMILIES))
         family = make_family(family)
     elif not family.model.startswith("gymnasium:"):
@@ -207,7 +213,7 @@ def make_config(
         seed=seed,
         threads=available_cpus() if threads is None else threads,
         device=device,
-        first_psi=None if first_psi is None else tuple(first_psi),
+        first_psi=None if first_psi is None else numbers("first_psi", first_psi),
     )
 
 
@@ -225,6 +231,9 @@ def check_is_read(name: str, methods: Sequence[str]) -> None:
         raise SettingError(
             name, f"expected none for {', '.join(methods)}: it is an option of {whose}"
         )
+
+
+_FARTHEST = 1e6  # widths of Ψ; float32 has 7 digits
 
 
 def available_cpus() -> int:
@@ -248,7 +257,7 @@ def check_task(
     Raises:
         SettingError: wrong number of values, one that is not finite, or one outside Ψ.
     """
-    values = tuple(float(x) for x in psi)
+    values = numbers(name, psi)
     if len(values) != family.task_dim:
         names = ", ".join(family.task_names[:3]) + (", ..." if family.task_dim > 3 else "")
         raise SettingError(
@@ -260,6 +269,12 @@ def check_task(
             raise SettingError(name, f"expected {dimension} in [{low:g}, {high:g}], got {value:g}")
         if not math.isfinite(value):
             raise SettingError(name, f"expected a finite {dimension}, got {value:g}")
+        if abs(value - (low + high) / 2) > _FARTHEST * (high - low):
+            raise SettingError(
+                name,
+                f"expected {dimension} at most {_FARTHEST:g} widths of [{low:g}, {high:g}] away, "
+                f"got {value:g}: in float32 its rewards would be the same for every state",
+            )
     return values
 
 
@@ -317,17 +332,8 @@ def _check_names(where: str, got: Any, expected: Mapping[str, Any]) -> None:
 
 
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise SettingError(name, f"expected one of {', '.join(choices)}, got {value!r}")
-
-
-def _check_integer(name: str, value: object, *, minimum: int, maximum: int) -> None:
-    if not isinstance(value, int) or isinstance(value, bool):
-        raise SettingError(name, f"expected a whole number, got {value!r}")
-    if value < minimum:
-        raise SettingError(name, f"expected at least {minimum}, got {value}")
-    if value > maximum:
-        raise SettingError(name, f"expected at most {maximum}, got {value}")
 
 
 def _check_shares(training: TrainingSettings) -> None:

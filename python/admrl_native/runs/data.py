@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from .storage import digest_of, write_atomically
+from .storage import DamagedFile, digest_of, reading, write_atomically
 
 if TYPE_CHECKING:
     import torch
@@ -87,9 +87,11 @@ class DataShards:
 
         loaded = {}
         for purpose, count in self.counts.items():
-            shards = [safetensors.torch.load(self._read(purpose, i)) for i in range(count)]
-            if shards:
-                loaded[purpose] = {name: torch.cat([s[name] for s in shards]) for name in shards[0]}
+            with reading(self.folder, f"data shards of {purpose}"):
+                shards = [safetensors.torch.load(self._read(purpose, i)) for i in range(count)]
+                if shards:
+                    names = list(shards[0])
+                    loaded[purpose] = {n: torch.cat([s[n] for s in shards]) for n in names}
         return loaded
 
     def _read(self, purpose: str, number: int) -> bytes:
@@ -97,7 +99,7 @@ class DataShards:
         try:
             content = path.read_bytes()
         except OSError as error:
-            raise ValueError(f"{path}: expected a data shard: {error.strerror}") from None
+            raise DamagedFile(path, f"expected a data shard: {error.strerror}") from None
         _check(path, content, self.digests)
         return content
 
@@ -107,4 +109,4 @@ class DataShards:
 
 def _check(path: pathlib.Path, content: bytes, digests: Mapping[str, str]) -> None:
     if digest_of(content) != digests.get(path.name):
-        raise ValueError(f"{path}: expected the data shard that was stored, but it was changed")
+        raise DamagedFile(path, "expected the data shard that was stored, but it was changed")

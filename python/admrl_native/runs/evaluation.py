@@ -27,7 +27,7 @@ from .job_progress import JobProgress
 from .metrics import finite
 from .progress import number, psi_text
 from .remarks import EXCLUDED
-from .storage import write_atomically
+from .storage import reading, write_atomically
 
 if TYPE_CHECKING:
     from ..evaluation.oracle import OracleResult
@@ -93,16 +93,17 @@ class _Evaluation:
         self._pool, self._progress = pool, progress
         self._tasks = range(len(plan.psis))
         self._has_model = plan.config.model_based
-        self._returns = {
-            (line["task"], line["real_samples"]): line
-            for line in log.finished
-            if line["piece"] == "returns"
-        }
-        self._errors = {
-            (line["task"], line["learner"]): line
-            for line in log.finished
-            if line["piece"] == "model error"
-        }
+        with reading(place.finished, "the finished pieces of an evaluation"):
+            self._returns = {
+                (int(line["task"]), int(line["real_samples"])): _returns(line, plan.episodes)
+                for line in log.finished
+                if line["piece"] == "returns"
+            }
+            self._errors = {
+                (int(line["task"]), str(line["learner"])): _number_of(line, "error", "seconds")
+                for line in log.finished
+                if line["piece"] == "model error"
+            }
 
     def zero_shot(self, most: int) -> None:
         """A_0 of all tasks, in batches. What a task gets does not depend on its batch."""
@@ -293,6 +294,22 @@ class _Evaluation:
     def _mean(self, task: int, n: int) -> str:
         fresh = self._returns[task, n]["fresh"]
         return number(sum(fresh) / len(fresh))
+
+
+def _returns(line: dict[str, Any], episodes: int) -> dict[str, Any]:
+    for kind in ("select", "fresh"):
+        if len(line[kind]) != episodes or not all(isinstance(x, float) for x in line[kind]):
+            raise ValueError(f"{kind}: expected E={episodes} returns of task {line['task']}")
+    if line["real_samples"] == 0 and not isinstance(line["batch"], int):
+        raise ValueError(f"batch: expected a number, got {line['batch']!r}")
+    return _number_of(line, "seconds")
+
+
+def _number_of(line: dict[str, Any], *names: str) -> dict[str, Any]:
+    for name in names:
+        if not isinstance(line[name], (int, float)):
+            raise ValueError(f"{name}: expected a number, got {line[name]!r}")
+    return line
 
 
 def _excluded(adapted: Sequence[Mapping[str, Any]]) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +11,7 @@ import numpy as np
 
 from ..evaluation.comparison import Returns, RunReturns
 from ..evaluation.metrics import Array
-from ..settings import SettingError
+from .storage import parse_json, reading
 
 FORMAT = 1
 
@@ -75,20 +74,11 @@ def read_evaluation(path: pathlib.Path) -> StoredEvaluation:
     """Reads the evaluation in a folder.
 
     Raises:
-        SettingError: there is none, or it is damaged; the message names the file and the field.
+        DamagedFile: there is none, or it is damaged; the message names the file and the field.
     """
     file = path / "evaluation.json"
-    try:
-        values = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise SettingError("run", f"expected a readable {file}: {reason}") from None
-    try:
-        return _parsed(path, values)
-    except KeyError as error:
-        raise SettingError("run", f"expected {file} to have {error}, which it has not") from None
-    except (TypeError, ValueError, AttributeError) as error:
-        raise SettingError("run", f"expected a valid {file}: {error}") from None
+    with reading(file, "an evaluation"):
+        return _parsed(path, parse_json(file.read_text("utf-8")))
 
 
 def run_returns(stored: StoredEvaluation, label: str) -> RunReturns:

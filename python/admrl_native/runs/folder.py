@@ -60,6 +60,14 @@ class RunFolder:
         return self.path / "summary.png"
 
 
+def is_part_of_run(file: pathlib.Path, run: pathlib.Path) -> bool:
+    """Whether a file is one of those that a run, its evaluations or its check are made of."""
+    inside, folder = file.resolve(), RunFolder(run.resolve())
+    parts = [folder.config, folder.metrics, folder.tasks, folder.checkpoints, folder.data]
+    parts += [folder.robot, folder.path / "evaluation", folder.path / "gradient_check.jsonl"]
+    return any(inside.is_relative_to(part) for part in parts)
+
+
 def default_path(config: Config, parent: pathlib.Path = pathlib.Path("runs")) -> pathlib.Path:
     """A new path for a run, named after what it is; numbered if there is one already."""
     name = f"{config.family.name}-{config.method}-{config.preset}-seed{config.seed}".lower()
@@ -253,8 +261,9 @@ def _stored_world(folder: RunFolder, values: dict[str, Any]) -> dict[str, Any]:
 def _check_world(name: str, folder: RunFolder, config: Config, stored: dict[str, Any]) -> None:
     try:
         now = World.of(config.family, config.training.physics).record()
-    except ValueError as error:
-        raise SettingError(name, f"expected the robot of the run to load: {error}") from None
+    except (ValueError, OSError) as error:
+        problem = f"expected the robot of the run to load: {error} ({folder.path})"
+        raise SettingError(name, problem) from None
     expected = {
         "mujoco": "MuJoCo {0} as the run began with, found {1}; pip install mujoco-core=={0}",
         "rules": "rules {0} of the simulation as the run began with, found {1}: it needs the "

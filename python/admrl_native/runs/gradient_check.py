@@ -14,9 +14,10 @@ from .config import Config
 from .executor import Executor
 from .job_log import JobLog
 from .job_progress import JobProgress
-from .metrics import read_metrics
+from .metrics import read_records
 from .options import options
 from .progress import number, psi_text
+from .storage import reading
 
 if TYPE_CHECKING:
     from ..algorithms.gradient_check import GradientCheck, Job
@@ -71,8 +72,10 @@ class GradientCheckPlan:
 
 def last_visited_task(folder: RunFolder, checkpoint: Checkpoint) -> tuple[float, ...]:
     """ψ (K,) of the task that a run worked on last when it saved a checkpoint."""
-    lines = read_metrics(folder.metrics)[: checkpoint.recorder["metrics_lines"]]
-    return next(tuple(line["psi"]) for line in reversed(lines) if "psi" in line)
+    lines = read_records(folder.metrics)[: checkpoint.recorder["metrics_lines"]]
+    with reading(folder.metrics, "the tasks of this run"):
+        found = [line["psi"] for line in lines if "psi" in line]
+        return tuple(found[-1])
 
 
 def inside(family: Family, psi: Sequence[float], margin: float) -> tuple[float, ...]:
@@ -107,7 +110,8 @@ def run_check(
     space = TaskSpace(family)
     u = tuple(space.to_normalised(space.validate(plan.psi, inside=False)).tolist())
     log = JobLog(path, plan.header())
-    finished = {(line["repeat"], line["direction"], line["sign"]): line for line in log.finished}
+    with reading(path, "the finished jobs of a check"):
+        finished = {(int(x["repeat"]), x["direction"], x["sign"]): x for x in log.finished}
 
     def after(job: Job, figures: dict[str, Any], seconds: float) -> None:
         line = {**dataclasses.asdict(job), **figures, "seconds": round(seconds, 3)}

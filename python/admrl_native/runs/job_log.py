@@ -9,7 +9,7 @@ from typing import Any
 
 from ..settings import SettingError
 from .metrics import MetricsLog, read_metrics, truncate
-from .storage import lock_file
+from .storage import lock_file, reading
 
 
 class JobLog:
@@ -47,10 +47,11 @@ class JobLog:
         try:
             if not free:
                 raise SettingError(name, f"expected a file nobody writes to, got {path}")
-            lines = _read(path, header, name)
-            if len(lines) > 1:
-                _check(path, lines[0], header, name, again)
-            else:
+            with reading(path, f"a file of a {header['what']}", again):
+                lines = _read(path, header, name)
+                if len(lines) > 1:
+                    _check(path, lines[0], header, name, again)
+            if len(lines) == 1:
                 lines = []  # nothing was finished: it is begun anew
             truncate(path, len(lines))  # a line that was never finished
             self._log = MetricsLog(path)
@@ -77,7 +78,7 @@ def _read(path: pathlib.Path, header: Mapping[str, Any], name: str) -> list[dict
     except (OSError, ValueError) as error:
         raise SettingError(name, f"expected a file of a {what}: {error}") from None
     # Only the beginning of a first line: that of this header, or of a file that is not ours.
-    begun = not lines and json.dumps(header).startswith(path.read_text())
+    begun = not lines and json.dumps(header).startswith(path.read_text("utf-8"))
     if not begun and (not lines or lines[0].get("what") != what):
         raise SettingError(name, f"expected a new file or one of a {what}, got {path}")
     return lines

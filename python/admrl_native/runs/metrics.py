@@ -6,8 +6,10 @@ import json
 import math
 import os
 import pathlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from .storage import DamagedFile, parse_json
 
 
 class MetricsLog:
@@ -61,25 +63,78 @@ def truncate(path: pathlib.Path, lines: int) -> None:
         os.truncate(path, sum(map(len, parts[:lines])))
 
 
-def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+def read_metrics(path: pathlib.Path, most: int | None = None) -> list[dict[str, Any]]:
     """Every whole line of a metrics file; a last line still being written is left out.
 
+    Args:
+        path: the file.
+        most: lines; None: all.
+
     Raises:
-        ValueError: a line is not a JSON object; the message names file and line.
+        DamagedFile: a line is not a JSON object; a ValueError that names file and line.
     """
     records = []
-    text = path.read_text() if path.exists() else ""
-    for number, line in enumerate(text.splitlines(keepends=True), start=1):
-        if not line.endswith("\n"):
-            break
+    content = path.read_bytes() if path.exists() else b""
+    for number, line in enumerate(content.split(b"\n")[:-1][:most], start=1):
         try:
-            record = json.loads(line)
+            record = parse_json(line.decode())
         except ValueError as error:
-            raise ValueError(f"{path}:{number}: expected a JSON object: {error}") from None
+            raise DamagedFile(f"{path}:{number}", f"expected a JSON object: {error}") from None
         if not isinstance(record, dict):
-            raise ValueError(f"{path}:{number}: expected a JSON object, got {line.strip()[:40]}")
+            got = line.decode().strip()[:40]
+            raise DamagedFile(f"{path}:{number}", f"expected a JSON object, got {got}")
         records.append(record)
     return records
+
+
+def read_records(path: pathlib.Path, most: int | None = None) -> list[dict[str, Any]]:
+    """The records of a run, of its metrics.jsonl; what all of them share is checked.
+
+    Args:
+        path: the file.
+        most: records; None: all.
+
+    Raises:
+        DamagedFile: a line is no record; a ValueError that names file and line.
+    """
+    records = read_metrics(path, most)
+    for number, record in enumerate(records, start=1):
+        for name, (is_it, expected) in _SHARED.items():
+            if name in record and not is_it(record[name]):
+                got = json.dumps(record[name])[:40]
+                raise DamagedFile(f"{path}:{number}", f"{name}: expected {expected}, got {got}")
+        for name in ("event", "wall_seconds"):
+            if name not in record:
+                raise DamagedFile(f"{path}:{number}", f"expected a record with its {name}")
+    return records
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_point(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(map(_is_number, value))
+
+
+def _are_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(map(_is_count, value.values()))
+
+
+_SHARED: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "event": (lambda value: isinstance(value, str), "a name"),
+    "wall_seconds": (lambda value: _is_number(value) and value >= 0, "seconds"),
+    "task": (_is_count, "the number of a task"),
+    "iteration": (_is_count, "the number of an iteration"),
+    "psi": (_is_point, "numbers"),
+    "u": (_is_point, "numbers"),
+    "real_samples": (_are_counts, "counts by name"),
+    "virtual_samples": (_is_count, "a count"),
+}
 
 
 def finite(value: Any) -> Any:

@@ -20,7 +20,7 @@ from ..evaluation.oracle import VERSION, OracleResult, learn
 from ..evaluation.settings import OracleSettings
 from ..families.declaration import Family
 from ..families.physics import PhysicsSettings
-from .storage import lock_file, write_atomically
+from .storage import digest_of, lock_file, reading, seal, unseal, write_atomically
 from .world import World
 
 
@@ -41,16 +41,26 @@ class OracleCache:
     settings: OracleSettings
 
     def find(self, psi: Sequence[float]) -> OracleResult | None:
-        """A finished oracle; None if there is none."""
+        """A finished oracle; None if there is none.
+
+        Raises:
+            DamagedFile: one is not what was stored.
+        """
         import safetensors.torch
 
         path = self._path(psi)
-        try:
-            stored = json.loads(path.read_text())
-            policy = safetensors.torch.load_file(path.with_suffix(".safetensors"))
-        except FileNotFoundError:
+        if not path.exists():
             return None
-        returns = Returns(np.array(stored["select"]), np.array(stored["fresh"]))
+        file = path.with_suffix(".safetensors")
+        again = "remove it and the other file of its name to have it learned anew"
+        with reading(path, "a finished oracle", again):
+            stored = unseal(path.read_bytes())
+            returns = Returns(np.array(stored["select"]), np.array(stored["fresh"]))
+        with reading(file, "the policy of a finished oracle", again):
+            content = file.read_bytes()
+            if digest_of(content) != stored["policy"]:
+                raise ValueError("it was changed")
+            policy = safetensors.torch.load(content)
         return OracleResult(returns, policy, stored["samples"], stored["curves"])
 
     def find_or_learn(
@@ -79,7 +89,8 @@ class OracleCache:
             after_update=lambda _return: after_update(),
         )
         path = self._path(psi)
-        write_atomically(path.with_suffix(".safetensors"), safetensors.torch.save(result.policy))
+        policy = safetensors.torch.save(result.policy)
+        write_atomically(path.with_suffix(".safetensors"), policy)
         stored = {
             "family": self.family.name,
             "psi": list(psi),
@@ -88,11 +99,12 @@ class OracleCache:
             "settings": self.settings.to_dict(),
             "select": result.returns.select.tolist(),
             "fresh": result.returns.fresh.tolist(),
+            "policy": digest_of(policy),
             "samples": result.samples,
             "curves": result.curves,
             "seconds": round(time.perf_counter() - began, 3),
         }
-        write_atomically(path, json.dumps(stored).encode())  # last: with it, all is there
+        write_atomically(path, seal(stored))  # last: with it, all is there
         return result
 
     @property

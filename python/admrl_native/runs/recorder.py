@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import time
 from collections.abc import Mapping
@@ -14,8 +15,9 @@ from .config import Config
 from .data import DataShards
 from .events import TensorBoardEvents
 from .folder import RunFolder, lock
-from .metrics import MetricsLog, read_metrics, truncate
+from .metrics import MetricsLog, read_records, truncate
 from .progress import Progress
+from .storage import reading
 from .tasks_table import TasksTable
 
 if TYPE_CHECKING:
@@ -41,39 +43,52 @@ class Recorder:
         self._folder = folder
         self._lock = lock(folder)
         self._data = DataShards(folder.data)
-        try:
-            self.resumed_from = checkpoints.load_newest(folder.checkpoints)
-            if self.resumed_from is None:
-                _check_nothing_is_lost(folder)
-            before = self.resumed_from.recorder if self.resumed_from else _NOTHING
-            _check_config(folder, before["config"] or _identity(config), _identity(config))
-            self._next_checkpoint = self.resumed_from.number + 1 if self.resumed_from else 0
-            self._data.truncate(before["data_shards"], before["data_digests"])
-            truncate(folder.metrics, before["metrics_lines"])
-            truncate(folder.tasks, before["tasks_lines"])
-            checkpoints.remove_after(folder.checkpoints, self._next_checkpoint - 1)
-            checkpoints.prune(folder.checkpoints)  # what a crash kept from it
-        except SettingError:
-            self._lock.close()
-            raise
-        except (ValueError, OSError) as error:
-            self._lock.close()
-            raise SettingError("resume", f"expected an undamaged run folder: {error}") from error
-        self._identity = _identity(config)
-        self._task = self.resumed_from.task if self.resumed_from else 0
-        self._wall_before = float(before["wall_seconds"])
-        self._began = time.perf_counter()
+        with contextlib.ExitStack() as failed:
+            failed.callback(self._lock.close)
+            with reading(folder.path, "an undamaged run folder"):
+                past, pending = self._go_back(folder, config)
+            self._identity = _identity(config)
+            self._began = time.perf_counter()
+            self._progress = progress
+            self._tasks = TasksTable(folder.tasks, config.family.task_dim, pending)
+            failed.callback(self._tasks.close)
+            self._metrics = MetricsLog(folder.metrics)
+            failed.callback(self._metrics.close)
+            self._events = TensorBoardEvents(folder.path, time.time() - self._wall_before)
+            failed.callback(self._events.close)
+            with reading(folder.metrics, "the records of this run"):
+                began = [line for line in past if line["event"] == "compute"]
+                self._compute = (
+                    {k: began[-1][k] for k in ("path", "precision", "where")} if began else None
+                )
+                for line in past:
+                    self._events.append(line)
+                self._progress.start(past)
+            failed.pop_all()
 
-        past = read_metrics(folder.metrics)
-        began = [line for line in past if line.get("event") == "compute"]
-        self._compute = {k: began[-1][k] for k in ("path", "precision", "where")} if began else None
-        self._metrics = MetricsLog(folder.metrics)
-        self._tasks = TasksTable(folder.tasks, config.family.task_dim, before["pending_gradient"])
-        self._events = TensorBoardEvents(folder.path, time.time() - self._wall_before)
-        for line in past:
-            self._events.append(line)
-        self._progress = progress
-        self._progress.start(past)
+    def _go_back(
+        self, folder: RunFolder, config: Config
+    ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        """To the newest checkpoint; the records up to it, and the gradient that waits for its task.
+
+        What cannot be gone on with is refused before anything is cut off.
+        """
+        self.resumed_from = newest = checkpoints.load_newest(folder.checkpoints)
+        if newest is None:
+            _check_nothing_is_lost(folder)
+        else:
+            check_unedited(folder, newest, config)
+        before = newest.recorder if newest else _NOTHING
+        self._next_checkpoint = newest.number + 1 if newest else 0
+        self._task = newest.task if newest else 0
+        self._wall_before = float(before["wall_seconds"])
+        past = read_records(folder.metrics, before["metrics_lines"])
+        self._data.truncate(before["data_shards"], before["data_digests"])
+        truncate(folder.metrics, before["metrics_lines"])
+        truncate(folder.tasks, before["tasks_lines"])
+        checkpoints.remove_after(folder.checkpoints, self._next_checkpoint - 1)
+        checkpoints.prune(folder.checkpoints)  # what a crash kept from it
+        return past, dict(before["pending_gradient"])
 
     def stored_data(self) -> dict[str, dict[str, torch.Tensor]]:
         """The transitions stored so far, by purpose, in order.
@@ -81,10 +96,7 @@ class Recorder:
         Raises:
             SettingError: they are damaged.
         """
-        try:
-            return self._data.load()
-        except ValueError as error:
-            raise SettingError("resume", f"expected an undamaged run folder: {error}") from None
+        return self._data.load()
 
     def begin(self, compute: Mapping[str, str]) -> None:
         if compute == self._compute:  # the metrics of a resumed run are those of one that was not
@@ -173,8 +185,8 @@ def _check_nothing_is_lost(folder: RunFolder) -> None:
     Raises:
         SettingError: it had one; what it has learned is not to be thrown away unasked.
     """
-    lines = read_metrics(folder.metrics)
-    had = any(line.get("event") in _CLOSED_BY_A_CHECKPOINT for line in lines[:-1])
+    lines = read_records(folder.metrics)
+    had = any(line["event"] in _CLOSED_BY_A_CHECKPOINT for line in lines[:-1])
     if had or not folder.checkpoints.is_dir():
         raise SettingError(
             "resume",
@@ -190,14 +202,35 @@ def _identity(config: Config) -> dict[str, Any]:
     return dict(json.loads(json.dumps(values)))
 
 
-def _check_config(folder: RunFolder, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+def check_unedited(
+    folder: RunFolder, checkpoint: checkpoints.Checkpoint, config: Config, name: str = "resume"
+) -> None:
+    """Whether the configuration is the one that a checkpoint was saved with.
+
+    Args:
+        folder: of the run.
+        checkpoint: of the run.
+        config: as config.yaml has it now.
+        name: what the caller calls the folder, for the message of the error.
+
+    Raises:
+        SettingError: it was edited.
+    """
+    with reading(folder.checkpoints, "a checkpoint of this run"):
+        if before := checkpoint.recorder["config"]:
+            _check_config(folder, before, _identity(config), name)
+
+
+def _check_config(
+    folder: RunFolder, before: Mapping[str, Any], now: Mapping[str, Any], called: str
+) -> None:
     for name in sorted(before.keys() | now):
         ours, theirs = now.get(name), before.get(name)
         if isinstance(ours, Mapping) and isinstance(theirs, Mapping):
-            _check_config(folder, theirs, ours)
+            _check_config(folder, theirs, ours, called)
         elif ours != theirs:
             raise SettingError(
-                "resume",
+                called,
                 f"expected {name}: {theirs} in {folder.config}, as the run was begun with, got "
                 f"{ours}; it was edited",
             )
@@ -209,8 +242,6 @@ def is_complete(folder: RunFolder) -> bool:
     Raises:
         SettingError: the metrics cannot be read.
     """
-    try:
-        lines = read_metrics(folder.metrics)
-    except (OSError, ValueError) as error:
-        raise SettingError("resume", f"expected an undamaged run folder: {error}") from error
-    return bool(lines) and lines[-1].get("event") == "end"
+    with reading(folder.metrics, "the records of a run"):
+        lines = read_records(folder.metrics)
+    return bool(lines) and lines[-1]["event"] == "end"

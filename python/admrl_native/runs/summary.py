@@ -12,8 +12,9 @@ from ..errors import reason
 from . import accounts, remarks
 from .config import Config
 from .folder import RunFolder, open_folder
-from .metrics import read_metrics
+from .metrics import read_records
 from .progress import number, psi_text
+from .storage import reading
 from .tasks_table import last
 from .time_left import in_words
 
@@ -72,7 +73,8 @@ def summarise(path: pathlib.Path) -> Summary:
         SettingError: not a run folder, or of another version.
     """
     folder, config = open_folder(path, name="run", to_read=True)
-    return _summarise(folder, config)
+    with reading(folder.metrics, "the records of this run"):
+        return _summarise(folder, config)
 
 
 def write_summary(path: pathlib.Path, stream: TextIO | None = None) -> pathlib.Path | None:
@@ -93,7 +95,8 @@ def write_summary(path: pathlib.Path, stream: TextIO | None = None) -> pathlib.P
     else:
         from .iterations_picture import draw
     if stream is not None:
-        print_table(summary, stream)
+        with reading(RunFolder(path).metrics, "the records of this run"):
+            print_table(summary, stream)
     picture = RunFolder(path).picture
     try:
         draw(summary, picture)
@@ -170,7 +173,7 @@ def _iteration_rows(summary: Summary) -> _Table:
 
 
 def _summarise(folder: RunFolder, config: Config) -> Summary:
-    records = read_metrics(folder.metrics)
+    records = read_records(folder.metrics)
     tasks: dict[int, dict[str, Any]] = {}
     for r in records:
         if "task" not in r:

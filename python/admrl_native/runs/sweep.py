@@ -14,12 +14,15 @@ from ..settings import SettingError
 from .config import Config, check_is_read, make_config
 from .executor import Executor
 from .options import options
+from .storage import digest_of
 from .sweep_folder import error_file
 from .sweep_progress import SweepProgress
 from .time_left import in_words
 
 # What the sweep calls the values of which a run has one.
 _PLURAL = {"family": "families", "method": "methods", "seed": "seeds"}
+
+_LONGEST_NAME = 200  # of a folder: 255 bytes, less what is put around it for a run's other files
 
 
 @dataclasses.dataclass(frozen=True)
@@ -134,7 +137,11 @@ class Sweep:
         if self.evaluation is not None:
             _check_real_samples(self.evaluation.real_samples, config)
         parts = [f"{name}={value_text(value)}" for name, value in varied.items()]
-        return Cell("-".join([family, method, *parts, f"seed{seed}"]), config, varied)
+        name = "-".join([family, method, *parts, f"seed{seed}"])
+        if len(name) > _LONGEST_NAME:
+            digest = digest_of("-".join(parts).encode())
+            name = "-".join([family, method, digest, f"seed{seed}"])
+        return Cell(name, config, varied)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only."""

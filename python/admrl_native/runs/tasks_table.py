@@ -11,6 +11,7 @@ from typing import Any
 
 from .accounts import ACCOUNTS, accounts
 from .metrics import count_lines
+from .storage import reading
 
 
 class TasksTable:
@@ -31,13 +32,12 @@ class TasksTable:
     ) -> None:
         self.lines = count_lines(path)
         self._columns = _columns(task_dim)
-        self._file = open(path, "ab")  # noqa: SIM115  (open as long as the run)
         self._pending = dict(pending or {})
-        if self.lines == 0:
+        if self.lines:  # of an earlier version, perhaps
+            self._columns = _read_columns(path, self._columns)
+        self._file = open(path, "ab")  # noqa: SIM115  (open as long as the run)
+        if not self.lines:
             self._write(self._columns)
-        else:  # of an earlier version, perhaps
-            with path.open(newline="") as file:
-                self._columns = next(csv.reader(file))
 
     @property
     def pending(self) -> dict[str, Any]:
@@ -120,6 +120,16 @@ def _columns(task_dim: int) -> list[str]:
         "verdict",
         *(f"next_psi_{k}" for k in range(1, task_dim + 1)),
     ]
+
+
+def _read_columns(path: pathlib.Path, known: Sequence[str]) -> list[str]:
+    with reading(path, "a table of tasks"), path.open(newline="", encoding="utf-8") as file:
+        header = next(csv.reader(file), [])
+        if unknown := [name for name in header if name not in known]:
+            raise ValueError(f"no version writes columns {unknown}")
+        if not header:
+            raise ValueError("it has no columns")
+    return header
 
 
 def _spread(name: str, values: Sequence[Any] | None) -> dict[str, Any]:
