@@ -79,7 +79,11 @@ class PathPoint {
   std::size_t last() const { return columns_.size(); }
   const Vector& history() const { return history_; }
 
-  // Whether the damping is below the rounding of H, so that R may be singular but for rounding.
+  // Whether y is so long that the rounding of H V y is no longer small beside b. It can be where
+  // the damping is below the rounding of H, and R singular but for that.
+  bool too_long(const Vector& y, double norm_h) const {
+    return unregularised_ && !(zero_ * norm_h * norm(y) < 1e-6 * norm_b_);
+  }
   bool unregularised() const { return unregularised_; }
 
   // Iterate `steps`: y of the leading R y = t.
@@ -224,12 +228,11 @@ LanczosResult lanczos(const SymmetricOperator& product, std::span<const double> 
     return found;
   };
   const auto iterate = [&](std::size_t l, std::size_t steps) {
-    LanczosSolution found = from(l, path[l].coefficients(steps));
-    if (path[l].unregularised() && !(found.regularised_residual <= settings.tolerance)) {
-      LanczosSolution other = from(l, path[l].least_norm_coefficients(steps));
-      if (!(found.residual <= other.residual)) return other;
-    }
-    return found;
+    const Vector y = path[l].coefficients(steps);
+    LanczosSolution found = from(l, y);
+    if (!path[l].too_long(y, norm_h)) return found;
+    LanczosSolution other = from(l, path[l].least_norm_coefficients(steps));
+    return found.residual < other.residual ? found : other;
   };
   for (std::size_t l = 0; l < path.size(); ++l) {
     const std::size_t last = path[l].last();
