@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -83,8 +84,15 @@ class Parser(argparse.ArgumentParser):
         self._negative_number_matcher = _NEGATIVE
 
     def parse_args(self, args: Sequence[str]) -> argparse.Namespace:  # type: ignore[override]
-        """As argparse does, which fails at an option whose value is "--"."""
+        """As argparse does, which fails at an option whose value is "--".
+
+        What no command line can hold, but Python text can, is no name of a file either.
+        """
         for word in args:
+            try:
+                os.fsencode(word)
+            except UnicodeEncodeError:
+                self.error(f"expected text that the file system takes, got {ascii(word)}")
             if word.startswith("--") and word.endswith("=--"):
                 self.error(f"{word.removesuffix('=--')}: expected a value, got '--'")
         return super().parse_args(args)

@@ -12,6 +12,7 @@ import pytest
 
 from admrl_native import cli
 from admrl_native.algorithms.workshop import Workshop
+from admrl_native.runs import folder as folders
 from admrl_native.runs import memory
 from admrl_native.runs.config import make_config
 from admrl_native.runs.job_log import JobLog
@@ -188,3 +189,15 @@ def test_a_log_without_a_finished_job_takes_other_options(tmp_path: pathlib.Path
     with_one = log(4)
     with_one.close()
     assert with_one.finished == [{"job": 0}]
+
+
+def test_a_run_interrupted_before_it_began_is_made_anew(tmp_path: pathlib.Path) -> None:
+    folder = folders.create(tmp_path / "run", make_config(overrides=OPTIONS))
+    other = make_config(overrides={**OPTIONS, "n_tasks": 2})
+    assert folders.open_folder(folders.create(folder.path, other).path)[1].training == (
+        other.training
+    )
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "config.yaml").write_text("somebody's")
+    with pytest.raises(SettingError, match="which has files in it"):
+        folders.create(tmp_path / "mine", other)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
+import subprocess
 import sys
 
 import pytest
@@ -95,3 +97,26 @@ def test_bad_choices(
     with pytest.raises(SettingError) as error:
         make_executor(kind, make_nothing, (), workers, address)
     assert str(error.value).startswith(problem)
+
+
+def test_a_script_without_main_guard_is_named_as_the_cause(tmp_path: pathlib.Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(
+        "from admrl_native.runs.executor import make_executor\n"
+        "from jobs import Log, make_squares\n"
+        "import pathlib\n"
+        "log = Log()\n"
+        f"with make_executor('local', make_squares, (pathlib.Path({str(tmp_path)!r}),), 2) as e:\n"
+        "    e.run(['1', '2'], log.step, log.result)\n"
+    )
+    tests = pathlib.Path(__file__).parent.parent
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tests), *sys.path])}
+    for words, text in (([str(script)], None), (["-"], script.read_text())):
+        done = subprocess.run(
+            [sys.executable, *words], input=text, capture_output=True, text=True, timeout=120,
+            env=environment,
+        )  # fmt: skip
+        last = done.stderr.strip().splitlines()[-1]
+        assert done.returncode == 1
+        assert last.startswith("RuntimeError: a worker process died with exit code 1 before it")
+        assert "keep it in a file, and what it runs below if __name__ == '__main__'" in last

@@ -82,7 +82,7 @@ def create(path: pathlib.Path, config: Config) -> RunFolder:
     """Makes a run folder with its config.yaml and a copy of the robot.
 
     Args:
-        path: must not exist, or be an empty folder.
+        path: must not exist, or be an empty folder, or one that this has made and nobody used.
         config: the run's configuration.
 
     Raises:
@@ -136,13 +136,15 @@ def removed_if_nothing_is_learned(
 
 
 def never_begun(path: pathlib.Path) -> bool:
-    """There is no folder, an empty one, or one whose making was interrupted: no config.yaml yet."""
+    """There is no folder, an empty one, or one whose run was interrupted before it had begun."""
     if path.exists() and not path.is_dir():
         return False
-    robot = path / "robot"
+    folder = RunFolder(path)
+    ours = [".config.yaml.part"]
+    if all(p.is_dir() for p in (folder.checkpoints, folder.data, folder.robot)):
+        ours.append(folder.config.name)
     return all(
-        p.is_dir() or p.name == ".config.yaml.part" or p.is_relative_to(robot)
-        for p in path.rglob("*")
+        p.is_dir() or p.name in ours or p.is_relative_to(folder.robot) for p in path.rglob("*")
     )
 
 
