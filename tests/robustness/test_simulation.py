@@ -446,6 +446,40 @@ def test_signals_stop_a_long_rollout() -> None:
     native.step(np.zeros((4, 3), np.float32), np.zeros(2))
 
 
+def test_what_failed_before_a_signal_is_put_back(
+    tmp_path: pathlib.Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """State, observation and all that belongs to it: the environment keeps what it had before."""
+
+    def raise_alarm(*_: object) -> None:
+        raise Alarm
+
+    native = box_that_fails_on_the_ground(tmp_path / "box.xml")
+    before, seen = native.state(), native.observations()
+    up, down = (
+        _core.GaussianPolicy(
+            [(np.zeros((1, 2), np.float32), np.full(1, push, np.float32))],
+            np.full(1, -9, np.float32), np.zeros(2, np.float32), np.ones(2, np.float32),
+        )
+        for push in (1, -1)
+    )  # fmt: skip
+    previous = signal.signal(signal.SIGALRM, raise_alarm)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.5)
+        with pytest.raises(Alarm):
+            native.rollout(
+                policies=[up, down], num_steps=5_000_000, seed=1, psi=np.zeros(1),
+                policy_of_env=np.array([0, 1, 0], np.int32),
+            )  # fmt: skip
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+    np.testing.assert_array_equal(native.state()[1], before[1])
+    np.testing.assert_array_equal(native.observations()[1], seen[1])
+    assert (native.state()[[0, 2]] != before[[0, 2]]).any(1).all()
+    capfd.readouterr()
+
+
 def test_other_threads_run_meanwhile() -> None:
     """The GIL is released, and calls from two threads take turns."""
     native, policy = hopper(4, 1), small_policy()

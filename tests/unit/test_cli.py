@@ -200,3 +200,10 @@ def test_the_module_is_the_command(tmp_path: pathlib.Path) -> None:
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "admrl train: error: --threads: expected at least 1, got -1\n"
     assert list(tmp_path.iterdir()) == []
+
+
+def test_text_that_no_file_can_have_as_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _train("--out", "\ud800") == 2
+    assert capsys.readouterr().err == (
+        "admrl train: error: expected text that the file system takes, got '\\ud800'\n"
+    )
