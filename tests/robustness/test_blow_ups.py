@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.util
 import json
@@ -18,6 +19,7 @@ import torch
 import admrl_native as admrl
 from admrl_native.algorithms.iterative import IterativeLearner
 from admrl_native.algorithms.methods import METHODS, learner_class
+from admrl_native.algorithms.workshop import Workshop
 from admrl_native.evaluating import evaluate_run
 from admrl_native.evaluation.oracle import learn
 from admrl_native.evaluation.settings import OracleSettings
@@ -347,22 +349,35 @@ def test_a_model_that_blows_up_at_once_is_refused_before_any_work(tmp_path: path
     assert not (tmp_path / "run").exists()
 
 
-def test_most_of_a_runs_data(tmp_path: pathlib.Path) -> None:
-    """A run in which it comes later ends with one line; what it has done can be read."""
+def test_most_of_a_runs_data(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run in which it comes later ends with one line; what it has learned stays."""
     # |x| > 1 within the first action where |a| > 0.55: 45 % of uniform ones, 58 % of normal ones.
-    family = spring_family(tmp_path, gear=1800)
+    family, path = spring_family(tmp_path, gear=1800), tmp_path / "run"
     options = {**OPTIONS, "frame_skip": 5, "reset_position_noise": 0.0}
     message = r"expected a simulation that holds, but the state blew up in \d+ of \d+ steps of "
     with pytest.raises(SettingError, match=message):
-        admrl.train(family, out=tmp_path / "run", progress=False, **options)
+        admrl.train(family, out=path, progress=False, **options)
+    assert not path.exists()  # nothing was learned: the next attempt is not refused
+
+    count, calls = Workshop._count, []
+
+    def later(self: Workshop, purpose: str, trajectories: Trajectories) -> None:
+        calls.append(purpose)
+        with contextlib.suppress(SettingError) if len(calls) < 6 else contextlib.nullcontext():
+            count(self, purpose, trajectories)
+
+    monkeypatch.setattr(Workshop, "_count", later)
+    with pytest.raises(SettingError, match=message):
+        admrl.train(family, out=path, progress=False, **options)
 
     def events() -> list[str]:
-        return [line["event"] for line in admrl.Run.load(tmp_path / "run").metrics()]
+        return [line["event"] for line in admrl.Run.load(path).metrics()]
 
-    assert events() == ["compute"]
+    seen = events()
+    assert "slbo-stage" in seen
     with pytest.raises(SettingError, match=message):
-        admrl.resume(tmp_path / "run", progress=False)
-    assert events() == ["compute"]
+        admrl.resume(path, progress=False)
+    assert events() == seen
 
 
 @pytest.mark.parametrize(
