@@ -92,7 +92,7 @@ class Parser(argparse.ArgumentParser):
             try:
                 os.fsencode(word)
             except UnicodeEncodeError:
-                self.error(f"expected text that the file system takes, got {ascii(word)}")
+                self.error(f"expected text that the file system takes, got {word!a}")
             if word.startswith("--") and word.endswith("=--"):
                 self.error(f"{word.removesuffix('=--')}: expected a value, got '--'")
         return super().parse_args(args)

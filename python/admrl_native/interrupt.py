@@ -1,8 +1,8 @@
 """Ctrl-C and SIGTERM in a command: an end within two seconds, from anywhere, and nothing broken.
 
 A signal raises KeyboardInterrupt where this package's own code runs, and waits a moment where the
-interpreter is in somebody else's: in the middle of an import it would be swallowed, in a queue it
-would leave a lock behind. Where that takes too long, in a native call of seconds for instance, the
+interpreter is in somebody else's: in a queue it would leave a lock behind. Where that takes too
+long, in a native call of seconds for instance, and in an import, which would swallow it, the
 process and its workers are ended: a run goes on after that as after any crash.
 """
 
@@ -45,6 +45,8 @@ def interruptible(received: list[int], last_words: Callable[[], None]) -> Iterat
             received.append(number)
         if len(received) > 1 and number != signal.SIGALRM:
             _end(received, last_words)  # asked twice
+        if _imports(frame):
+            _end(received, last_words)  # it holds the interpreter for long, and would swallow this
         if _is_ours(frame):
             raise KeyboardInterrupt
         signal.setitimer(signal.ITIMER_REAL, _AGAIN)
@@ -78,15 +80,18 @@ def interruptible(received: list[int], last_words: Callable[[], None]) -> Iterat
 
 def _is_ours(frame: types.FrameType | None) -> bool:
     """Whether the interpreter is in code that may be left at any line."""
-    if frame is None or not frame.f_globals.get("__name__", "").startswith(_OURS):
-        return False
+    return frame is not None and frame.f_globals.get("__name__", "").startswith(_OURS)
+
+
+def _imports(frame: types.FrameType | None) -> bool:
+    """Whether the interpreter is anywhere inside an import."""
     while frame is not None:
         if frame.f_code.co_filename.startswith("<frozen importlib") or (
             frame.f_globals.get("__name__", "").startswith(_IMPORTING)
         ):
-            return False
+            return True
         frame = frame.f_back
-    return True
+    return False
 
 
 def _end(received: list[int], last_words: Callable[[], None]) -> None:

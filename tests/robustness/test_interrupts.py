@@ -79,6 +79,34 @@ def test_somebody_elses_code_is_left_alone_and_then_ended() -> None:
     assert interrupt.PATIENCE <= time.monotonic() - began < SOON
 
 
+def test_an_import_is_ended_at_once(tmp_path: pathlib.Path) -> None:
+    """It would swallow an exception, and holds the interpreter for long as it is."""
+    (tmp_path / "slow.py").write_text(
+        "import time\nprint('ready', flush=True)\n"
+        "try:\n    time.sleep(60)\nexcept BaseException:\n    pass\n"
+    )
+    script = (
+        "import sys\n"
+        f"sys.path.insert(0, {str(tmp_path)!r})\n"
+        "from admrl_native.command import run\n"
+        "def body(go_on):\n"
+        "    go_on.append('admrl go on')\n"
+        "    import slow\n"
+        "    return 0\n"
+        "sys.exit(run('wait', body))\n"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    _, error = process.communicate(timeout=SOON)
+    assert process.returncode == 143
+    assert error == "interrupted; go on with: admrl go on\n"
+
+
 def test_handlers_are_put_back_and_the_watcher_ends() -> None:
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
     threads = threading.active_count()
