@@ -333,7 +333,7 @@ def rows(place: Place, rng: Generator) -> Damage:
     return Damage(path, content, resume(path.parent), _always)
 
 
-def test_tasks(place: Place, rng: Generator) -> Damage:
+def list_of_tasks(place: Place, rng: Generator) -> Damage:
     content = (mutated_bytes, mutated_text)[rng.integers(2)](rng, place.files[place.tasks])
     reader = command("evaluate", place.done, "--tasks", place.tasks, "--no-oracle")
     return Damage(place.tasks, content, reader, _always)
@@ -386,7 +386,7 @@ FILES: dict[str, Callable[[Place, Generator], Damage]] = {
     "policies": policies,
     "oracle": oracle,
     "tasks.csv": rows,
-    "test tasks": test_tasks,
+    "test tasks": list_of_tasks,
     "robot": robot,
 }
 COMMAND_LINE = "command line"

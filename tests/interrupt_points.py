@@ -23,12 +23,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from admrl_native import cli
-from kill_points import content, warm_up
+from kill_points import content, differing, repeated, warm_up
 from model_free import tiny_options
 from toy import OPTIONS
 
@@ -193,13 +194,8 @@ class Scenario:
                 # What had been made before anything was learned, or a report begun, is made anew.
                 return number, f"{self.name}, {log}: status {status}: {error}"
             break
-        found = self._content(place)
-        if found != self.expected:
-            names = found.keys() ^ self.expected.keys()
-            both = found.keys() & self.expected.keys()
-            names |= {name for name in both if found[name] != self.expected[name]}
-            return number, f"{self.name}, {log}: other {sorted(names)}"
-        return number, None
+        others = differing(self._content(place), self.expected)
+        return number, f"{self.name}, {log}: other {others}" if others else None
 
 
 def main() -> int:
@@ -209,29 +205,23 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=list(COMMANDS))
     arguments = parser.parse_args()
     warm_up()
-    began, wrong, total = time.monotonic(), [], 0
+    began, failures, total = time.monotonic(), 0, 0
     with tempfile.TemporaryDirectory() as work:
         for i, name in enumerate(arguments.only):
             scenario = Scenario(name, pathlib.Path(work) / str(i))
             rng = np.random.default_rng([arguments.seed, i])
-            number = attempts = failures = 0
-            while number < arguments.interrupts / len(arguments.only):
-                more, problem = scenario.interrupted(rng)
-                number, attempts = number + more, attempts + 1
-                if problem is not None:
-                    failures += 1
-                    wrong.append(problem)
-                    print(problem, file=sys.stderr, flush=True)
+            share = arguments.interrupts / len(arguments.only)
+            number, runs, wrong = repeated(partial(scenario.interrupted, rng), share)
             times = np.sort(scenario.times) if scenario.times else np.zeros(1)
             print(f"{name}: " + json.dumps({
-                "seconds": round(scenario.seconds, 2), "runs": attempts, "interrupts": number,
-                "wrong": failures, "median": round(float(np.median(times)), 3),
+                "seconds": round(scenario.seconds, 2), "runs": runs, "interrupts": number,
+                "wrong": wrong, "median": round(float(np.median(times)), 3),
                 "99 %": round(float(np.quantile(times, 0.99)), 3),
                 "longest": round(float(times[-1]), 3),
             }), flush=True)  # fmt: skip
-            total += number
-    print(f"{total} interrupts, {len(wrong)} wrong, {time.monotonic() - began:.0f} s")
-    return 1 if wrong else 0
+            total, failures = total + number, failures + wrong
+    print(f"{total} interrupts, {failures} wrong, {time.monotonic() - began:.0f} s")
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -28,6 +28,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -219,6 +220,23 @@ def content(place: pathlib.Path) -> dict[str, bytes]:
     return found
 
 
+def differing(found: dict[str, bytes], expected: dict[str, bytes]) -> list[str]:
+    """The names of files that are not in both, or not the same."""
+    return sorted(n for n in found.keys() | expected.keys() if found.get(n) != expected.get(n))
+
+
+def repeated(attempt: Callable[[], tuple[int, str | None]], times: float) -> tuple[int, int, int]:
+    """Attempts until there were so many blows: how many, in how many attempts, how many wrong."""
+    blows = attempts = wrong = 0
+    while blows < times:
+        more, problem = attempt()
+        blows, attempts = blows + more, attempts + 1
+        if problem is not None:
+            wrong += 1
+            print(problem, file=sys.stderr, flush=True)
+    return blows, attempts, wrong
+
+
 class Scenario:
     """A command, what it leaves undisturbed, and how many operations that takes."""
 
@@ -255,12 +273,8 @@ class Scenario:
             if ended:
                 break
             kills += 1
-        found = content(place)
-        if found == self.expected:
-            return kills, None
-        names = found.keys() ^ self.expected.keys()
-        names |= {n for n in found.keys() & self.expected.keys() if found[n] != self.expected[n]}
-        return kills, f"{self.name}, killed at {log}: other {sorted(names)}"
+        others = differing(content(place), self.expected)
+        return kills, f"{self.name}, killed at {log}: other {others}" if others else None
 
 
 def main() -> int:
@@ -270,25 +284,20 @@ def main() -> int:
     parser.add_argument("--only", nargs="*", default=list(COMMANDS))
     arguments = parser.parse_args()
     warm_up()
-    began, wrong, report = time.monotonic(), [], {}
+    began, report = time.monotonic(), {}
     with tempfile.TemporaryDirectory() as work:
         for i, name in enumerate(arguments.only):
             scenario = Scenario(name, pathlib.Path(work) / str(i))
             rng = np.random.default_rng([arguments.seed, i])
-            kills = attempts = failures = 0
-            while kills < arguments.kills / len(arguments.only):
-                more, problem = scenario.killed(rng)
-                kills, attempts = kills + more, attempts + 1
-                if problem is not None:
-                    failures += 1
-                    wrong.append(problem)
-                    print(problem, file=sys.stderr, flush=True)
-            report[name] = {"operations": scenario.operations, "runs": attempts, "kills": kills,
-                            "wrong": failures}  # fmt: skip
+            share = arguments.kills / len(arguments.only)
+            kills, runs, wrong = repeated(partial(scenario.killed, rng), share)
+            report[name] = {"operations": scenario.operations, "runs": runs, "kills": kills,
+                            "wrong": wrong}  # fmt: skip
             print(f"{name}: {json.dumps(report[name])}", flush=True)
     total = sum(r["kills"] for r in report.values())
-    print(f"{total} kills, {len(wrong)} wrong, {time.monotonic() - began:.0f} s")
-    return 1 if wrong else 0
+    failures = sum(r["wrong"] for r in report.values())
+    print(f"{total} kills, {failures} wrong, {time.monotonic() - began:.0f} s")
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -54,8 +54,18 @@ def test_a_training_is_interrupted_anywhere(
     assert done.returncode == 0, done.stderr
 
 
+def started(script: str) -> subprocess.Popen[str]:
+    """A process that has printed that it is ready."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
 def test_somebody_elses_code_is_left_alone_and_then_ended() -> None:
-    """In a queue's lock or an import nothing is raised: after its patience the process ends."""
+    """In a queue's lock nothing is raised: after its patience the process ends."""
     script = (
         "import queue, sys\n"
         "from admrl_native.command import run\n"
@@ -65,11 +75,7 @@ def test_somebody_elses_code_is_left_alone_and_then_ended() -> None:
         "    queue.Queue().get()\n"
         "sys.exit(run('wait', body))\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    process = started(script)
     time.sleep(1.0)  # it is in the queue by then, no longer between two lines of its own
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
@@ -95,11 +101,7 @@ def test_an_import_is_ended_at_once(tmp_path: pathlib.Path) -> None:
         "    return 0\n"
         "sys.exit(run('wait', body))\n"
     )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    assert process.stdout.readline() == "ready\n"
+    process = started(script)
     time.sleep(0.2)
     process.send_signal(signal.SIGTERM)
     _, error = process.communicate(timeout=SOON)
