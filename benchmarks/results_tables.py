@@ -34,15 +34,23 @@ def main() -> None:
         "--pairs", action="store_true", help="differences of all pairs, not only with the first"
     )
     arguments = parser.parse_args()
-    for family in json.loads(arguments.report.read_text())["families"]:
+    print(tables(json.loads(arguments.report.read_text("utf-8")), all_pairs=arguments.pairs))
+
+
+def tables(report: Mapping[str, Any], *, all_pairs: bool) -> str:
+    """All tables of a report.json, as Markdown."""
+    parts = []
+    for family in report["families"]:
         for grid in family["grids"]:
             about = f"{grid['tasks']} tasks, 2 × {grid['episodes']} episodes each"
-            print(f"**{family['name']}**, {grid['title']}, {about}:\n")
-            print(markdown(*returns(family, grid)))
-            print(markdown(*methods(grid)))
-            print(markdown(*differences(grid, all_pairs=arguments.pairs)))
-        print(f"**{family['name']}**, what it cost:\n")
-        print(markdown(*costs(family)))
+            parts += [
+                f"**{family['name']}**, {grid['title']}, {about}:\n",
+                markdown(*returns(family, grid)),
+                markdown(*methods(grid)),
+                markdown(*differences(grid, all_pairs=all_pairs)),
+            ]
+        parts += [f"**{family['name']}**, what it cost:\n", markdown(*costs(family))]
+    return "\n".join(parts)
 
 
 def returns(

@@ -48,9 +48,53 @@ def test_the_family_of_the_documents_trains(tmp_path):
     assert printed.strip() == "end"
 
 
-@pytest.mark.parametrize("document", ["README.md", *map(str, (ROOT / "docs").glob("*.md"))])
+DOCUMENTS = sorted(
+    str(path.relative_to(ROOT))
+    for path in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("benchmarks/*.md")]
+)
+
+
+def headings(path: pathlib.Path) -> set[str]:
+    """The anchors of a document, as GitHub makes them."""
+    text = re.sub(r"```.*?```", "", path.read_text(encoding="utf-8"), flags=re.DOTALL)
+    titles = re.findall(r"^#+ (.*)$", text, flags=re.MULTILINE)
+    plain = [re.sub(r"\[(.*?)\]\(.*?\)", r"\1", title) for title in titles]
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in plain}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_links_lead_somewhere(document):
     path = ROOT / document
-    links = re.findall(r"\]\(([^)#]+)", path.read_text(encoding="utf-8"))
-    missing = [x for x in links if "://" not in x and not (path.parent / x).exists()]
-    assert missing == []
+    for link in re.findall(r"\]\((.+?)\)", path.read_text(encoding="utf-8")):
+        if "://" in link:
+            continue
+        file, _, anchor = link.partition("#")
+        target = (path.parent / file).resolve() if file else path
+        assert target.exists(), link
+        assert not anchor or anchor in headings(target), link
+
+
+def test_documents_that_code_and_text_name_exist():
+    """Such as docs/maml.md in a docstring, or benchmarks/results/... in a document."""
+    files = [ROOT / name for name in DOCUMENTS]
+    for folder, ending in (("python", "py"), ("benchmarks", "py"), ("src", "*pp"), ("tests", "py")):
+        files += (ROOT / folder).rglob(f"*.{ending}")
+    named = re.compile(r"(?<![\w./])(?:docs|benchmarks)/[\w./*-]+\.(?:md|png|json|py|gz)(?!\w)")
+    missing = {
+        name
+        for file in files
+        for name in named.findall(file.read_text(encoding="utf-8"))
+        if not any(ROOT.glob(name))
+    }
+    assert missing == set()
+
+
+def test_every_picture_is_shown_and_small():
+    shown = {
+        (ROOT / document).parent.joinpath(link).resolve()
+        for document in DOCUMENTS
+        for link in re.findall(r"!\[.*?\]\((.*?)\)", (ROOT / document).read_text("utf-8"))
+    }
+    pictures = set((ROOT / "docs/images").iterdir())
+    assert pictures == shown
+    assert {p.name for p in pictures if p.stat().st_size > 100_000} == set()
