@@ -6,8 +6,9 @@
 A comparison whose episodes were kept is a folder: `returns.npz` has, for each run and set of test
 tasks, the returns (n, select and fresh, M tasks, E episodes); `runs.json` configurations, machines,
 times and what else an evaluation says; `records.jsonl.gz` the metrics, without single virtual
-iterations. They are unpacked into run folders, which `admrl report` reads. Of two older comparisons
-only the report is left, `NAME.json.gz`, from which figures and tables are drawn anew.
+iterations and tasks that nothing was returned on. They are unpacked into run folders, which
+`admrl report` reads. Of two older comparisons only the report is left, `NAME.json.gz`, from which
+figures and tables are drawn anew.
 """
 
 from __future__ import annotations
@@ -108,7 +109,7 @@ def pack(runs: Sequence[pathlib.Path], folder: pathlib.Path) -> None:
         described[run.name] = {"config": config, "evaluations": evaluations}
         for line in (run / "metrics.jsonl").read_text("utf-8").splitlines():
             record = json.loads(line)
-            if record["event"] != "virtual-iteration":
+            if record["event"] != "virtual-iteration" and record.get("returns") != {}:
                 records.write(json.dumps({"run": run.name, **record}) + "\n")
     folder.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(folder / "returns.npz", **returns)
