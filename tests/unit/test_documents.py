@@ -98,3 +98,9 @@ def test_every_picture_is_shown_and_small():
     pictures = set((ROOT / "docs/images").iterdir())
     assert pictures == shown
     assert {p.name for p in pictures if p.stat().st_size > 100_000} == set()
+
+
+def test_committed_data_stay_small():
+    folders = [ROOT / "docs/images", ROOT / "benchmarks/results"]
+    files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+    assert sum(path.stat().st_size for path in files) < 2_500_000
