@@ -89,6 +89,24 @@ def test_documents_that_code_and_text_name_exist():
     assert missing == set()
 
 
+REFERENCE = [name for name in DOCUMENTS if "experiments" not in name and name != "CHANGELOG.md"]
+
+
+@pytest.mark.parametrize("document", REFERENCE)
+def test_files_of_the_code_that_are_named_exist(document):
+    """By the end of their path, as `algorithms/maml.py` or `trpo.cpp`; not those of records."""
+    there = [
+        f"/{path.relative_to(ROOT).as_posix()}"
+        for folder in ("python", "src", "tests", "benchmarks")
+        for path in (ROOT / folder).rglob("*.*")
+    ]
+    text = (ROOT / document).read_text(encoding="utf-8")
+    # The plan of a layout names files that are not there yet.
+    text = text.partition("## The layout to come")[0]
+    named = re.findall(r"`([\w/]+\.(?:py|cpp|hpp|inl))\b", text)
+    assert [name for name in named if not any(x.endswith(f"/{name}") for x in there)] == []
+
+
 def test_every_picture_is_shown_and_small():
     shown = {
         (ROOT / document).parent.joinpath(link).resolve()
