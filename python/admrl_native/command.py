@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -36,9 +37,14 @@ def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...]
     go_on: list[str] = []
     received: list[int] = []
 
+    saying = threading.RLock()
+    said: list[str] = []
+
     def last_words() -> None:
-        how = f"; go on with: {go_on[0]}" if go_on else ""
-        print(f"interrupted{how}", file=sys.stderr, flush=True)
+        with saying:  # the watcher of signals may come to say them at the same moment
+            if not said:
+                said.append("interrupted" + (f"; go on with: {go_on[0]}" if go_on else ""))
+                print(said[0], file=sys.stderr, flush=True)
 
     def failed(problem: str, status: int) -> int:
         print(f"admrl {name}: error: {_in_one_line(problem)}", file=sys.stderr)
