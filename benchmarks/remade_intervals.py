@@ -20,14 +20,14 @@ from typing import Any
 
 import numpy as np
 
-from admrl_native.algorithms.t_interval import t_quantile
 from admrl_native.evaluation.metrics import (
     STATISTICS,
     Array,
     Spread,
     probability_of_improvement,
 )
-from admrl_native.runs.metrics import finite
+from admrl_native.evaluation.t_interval import t_quantile
+from admrl_native.store.metrics import finite
 
 REMADE = ("max", "mean", "iqm")  # their weights over tasks are known
 MANY = t_quantile(19)  # of A*: 20 episodes or more

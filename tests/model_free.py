@@ -6,9 +6,9 @@ from typing import Any
 
 from admrl_native.algorithms.iterative import IterativeLearner
 from admrl_native.algorithms.methods import METHODS, learner_class, reads
+from admrl_native.configuration.options import options, override
+from admrl_native.configuration.presets import preset
 from admrl_native.families.catalogue import make_family
-from admrl_native.runs.options import options, override
-from admrl_native.runs.presets import preset
 from toy import Memory
 
 MODEL_FREE = [name for name, method in METHODS.items() if not method.model_based]

@@ -17,8 +17,8 @@ from .settings import SettingError
 from .terminal import lasting_output
 
 if TYPE_CHECKING:
+    from .configuration.options import Option
     from .evaluation.settings import OracleSettings
-    from .runs.options import Option
 
 _USAGE, _FAILED = 2, 1
 _ORACLE = "oracle_"  # before the names of its options
@@ -142,7 +142,7 @@ def add_executor(group: Any) -> None:
     Args:
         group: of arguments.
     """
-    from .runs.executor import EXECUTORS
+    from .jobs.executor import EXECUTORS
 
     group.add_argument(
         "--executor",
@@ -158,8 +158,8 @@ def add_executor(group: Any) -> None:
 
 def add_oracle(parser: Parser) -> None:
     """The flags of the learner that stands for A*; `take_oracle` reads them."""
+    from .configuration.options import options_of
     from .evaluation.settings import OracleSettings
-    from .runs.options import options_of
 
     defaults = OracleSettings()
     parser.add_settings(

@@ -11,7 +11,7 @@ import torch
 
 from admrl_native import cli
 from admrl_native.algorithms.methods import METHODS, reads
-from admrl_native.runs.options import options
+from admrl_native.configuration.options import options
 from model_free import tiny_options
 from toy import OPTIONS
 

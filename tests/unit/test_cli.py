@@ -19,8 +19,8 @@ import yaml
 import admrl_native as admrl
 from admrl_native import cli
 from admrl_native.algorithms.methods import reads
-from admrl_native.runs.config import make_config
-from admrl_native.runs.options import options
+from admrl_native.configuration.config import make_config
+from admrl_native.configuration.options import options
 
 _FLAGS = "--n-tasks 3 --n-zeroshot 2 --n-slbo 2 --n-slbo-first 2 --n-inner 2"
 _TINY = _FLAGS.split()

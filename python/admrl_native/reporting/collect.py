@@ -10,24 +10,24 @@ from typing import Any
 import numpy as np
 
 from ..algorithms.methods import num_iterations
+from ..configuration.config import Config
 from ..evaluation.comparison import Comparison, MethodGaps, compare
 from ..families.declaration import Family
-from ..runs.accounts import accounts
-from ..runs.config import Config
-from ..runs.evaluations import (
+from ..families.world import World
+from ..settings import SettingError
+from ..store.accounts import accounts
+from ..store.files import read_yaml, reading
+from ..store.folder import RunFolder, recorded_world
+from ..store.metrics import finite
+from ..store.returns import (
     StoredEvaluation,
     best_oracle,
     find_evaluations,
     read_evaluation,
     run_returns,
 )
-from ..runs.folder import RunFolder, recorded_world
-from ..runs.metrics import finite
-from ..runs.storage import read_yaml, reading
-from ..runs.summary import Summary, summarise
-from ..runs.world import World
-from ..settings import SettingError
 from .labels import label, order, varied_options, varied_values
+from .run_summary import Summary, summarise
 
 FORMAT = 2
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..algorithms.methods import METHODS, reads
-from ..runs.config import Config
-from ..runs.options import options
-from ..runs.presets import PRESETS, preset
+from ..configuration.config import Config
+from ..configuration.options import options
+from ..configuration.presets import PRESETS, preset
 
 _PRESET, _FIRST = "preset", "first_psi"
 
