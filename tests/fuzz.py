@@ -38,7 +38,7 @@ import yaml
 
 import admrl_native as admrl
 from admrl_native import cli
-from admrl_native.algorithms.methods import reads
+from admrl_native.algorithms.methods import METHODS
 from admrl_native.command import shown
 from admrl_native.configuration.options import options
 from admrl_native.configuration.presets import preset
@@ -410,7 +410,7 @@ def words_of(place: Place, rng: Generator) -> list[str]:
     words = list(begin)
     if begin[0] in ("train", "sweep") and "--resume" not in begin:
         training = preset("quick", "Hopper2D")
-        known = [o for o in options().values() if reads("admrl", o.group, o.field)]
+        known = [o for o in options().values() if METHODS["admrl"].reads(o.group, o.field)]
         for i in rng.integers(len(known), size=rng.integers(4)):
             words += ["--" + known[i].name.replace("_", "-"), *shown(known[i].of(training)).split()]
             if known[i].item is bool:
@@ -512,7 +512,7 @@ def patches() -> contextlib.ExitStack:
     """Commands end where their work would begin."""
     stack = contextlib.ExitStack()
     from admrl_native import check_gradient, report, sweep  # noqa: F401
-    from admrl_native.algorithms import admrl as ours
+    from admrl_native.algorithms.admrl import learner as ours
     from admrl_native.algorithms.iterative import IterativeLearner
     from admrl_native.jobs.workers import Workers
     from admrl_native.reporting import films as filmed

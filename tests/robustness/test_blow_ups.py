@@ -19,7 +19,8 @@ import torch
 import admrl_native as admrl
 from admrl_native.activities.evaluating.run import evaluate_run
 from admrl_native.algorithms.iterative import IterativeLearner
-from admrl_native.algorithms.methods import METHODS, learner_class
+from admrl_native.algorithms.methods import METHODS
+from admrl_native.algorithms.setup import Setup
 from admrl_native.algorithms.workshop import Workshop
 from admrl_native.configuration.options import override
 from admrl_native.configuration.presets import preset
@@ -213,9 +214,7 @@ def settings_of(method: str) -> Any:
 
 
 def learner_of(method: str, family: Family, memory: Memory) -> Any:
-    return learner_class(method)(
-        family, settings_of(method), method=method, seed=1, threads=1, device="cpu", observer=memory
-    )
+    return METHODS[method].learner(Setup(family, settings_of(method), 1, 1, "cpu", memory))
 
 
 def learned(method: str, family: Family) -> tuple[Memory, dict[str, Any]]:

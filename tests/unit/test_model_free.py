@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 import admrl_native as admrl
 from admrl_native import cli
 from admrl_native.activities.evaluating.run import evaluate_run
-from admrl_native.algorithms.methods import METHODS, readers
+from admrl_native.algorithms.methods import METHODS
 from admrl_native.configuration.cells import Sweep
 from admrl_native.configuration.config import Config, make_config
 from admrl_native.configuration.options import options
@@ -273,7 +273,7 @@ def test_an_option_that_a_method_does_not_read_is_refused(
     method: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, option in options().items():
-        whose = readers(option.group, option.field)
+        whose = [m.name for m in METHODS.values() if m.reads(option.group, option.field)]
         assert whose
         if method in whose:
             continue

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from admrl_native.activities.runs import make_learner
 from admrl_native.algorithms.settings import ScheduleSettings
 from admrl_native.configuration.config import make_config
 from admrl_native.show.lines import line
@@ -190,5 +191,4 @@ def _train(fake: ModuleType, config: Any, progress: Any) -> None:
         def checkpoint(self, state: Any) -> None:
             pass
 
-    options = {"method": config.method, "seed": 0, "threads": 1, "device": "cpu"}
-    fake.MetaTrainer(config.family, config.training, **options, observer=Observer()).train()
+    make_learner(config, Observer()).train()

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from admrl_native.algorithms import admrl
-from admrl_native.algorithms.sampled_gradient import estimate_task_gradient
-from admrl_native.algorithms.task_selection import uniform_task
+from admrl_native.algorithms.admrl import learner as admrl
+from admrl_native.algorithms.admrl.sampled_gradient import estimate_task_gradient
+from admrl_native.algorithms.admrl.selectors.uniform import uniform_u
 from admrl_native.configuration.config import make_config
 from admrl_native.configuration.presets import preset
 from admrl_native.krylov import SolverError
@@ -32,7 +32,7 @@ def events(memory: Memory, name: str) -> list[dict[str, Any]]:
 
 
 def uniform_psi(trainer: admrl.MetaTrainer, task: int) -> list[float]:
-    u = uniform_task(2, derive_generator(0, task, "next-task"))
+    u = uniform_u(2, derive_generator(0, task, "next-task"))
     return trainer.task_space.from_normalised(u).tolist()
 
 

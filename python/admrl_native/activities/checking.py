@@ -8,8 +8,9 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from ..algorithms.admrl.method import check_gradient_samples
 from ..algorithms.settings import GradientCheckSettings
-from ..configuration.config import Config, available_cpus, check_gradient_samples, check_task
+from ..configuration.config import Config, available_cpus, check_task
 from ..configuration.memory import check_memory
 from ..configuration.options import options, override
 from ..families.declaration import Family
@@ -148,7 +149,7 @@ def check_task_gradient(
         device=device,
         name="run",
     )
-    if not config.model_based:
+    if not config.of_method.model_based:
         raise SettingError(
             "run",
             f"expected a run with a dynamics model, got one of {config.method}, {folder.path}",
@@ -280,7 +281,7 @@ def _check_worker(
     plan: GradientCheckPlan, folder: RunFolder
 ) -> Callable[[Job, Callable[[], None]], dict[str, Any]]:
     """What does a job of a check in a process of its own."""
-    from ..algorithms.admrl import MetaTrainer
+    from ..algorithms.admrl.learner import MetaTrainer
     from ..evaluation.gradient_check import run_job
 
     learner = learner_at(plan.config, folder, checkpoints.load(folder.checkpoints, plan.checkpoint))

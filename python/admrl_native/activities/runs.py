@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from ..algorithms.observer import Observer
+from ..algorithms.setup import Setup
 from ..configuration.config import Config, check_task
 from ..settings import SettingError, integer, several
 from ..store import checkpoint as checkpoints
@@ -187,22 +188,18 @@ def learner_at(
     return learner
 
 
-def make_learner(config: Config, observer: Any) -> Learner:
+def make_learner(config: Config, observer: Observer) -> Learner:
     """The learner of a configuration, at its beginning."""
-    from ..algorithms.methods import learner_class
-
-    # Only when asked for: a learner that draws its tasks has no such choice.
-    first: dict[str, Any] = {} if config.first_psi is None else {"first_psi": config.first_psi}
-    return learner_class(config.method)(
+    setup = Setup(
         config.family,
         config.training,
-        method=config.method,
-        seed=config.seed,
-        threads=config.threads,
-        device=resolve_device(config.device),
-        observer=observer,
-        **first,
+        config.seed,
+        config.threads,
+        resolve_device(config.device),
+        observer,
+        config.first_psi,
     )
+    return config.of_method.learner(setup)
 
 
 def check_simulation(config: Config) -> None:

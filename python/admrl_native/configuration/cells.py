@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from ..algorithms.methods import METHODS, reads
+from ..algorithms.methods import METHODS
 from ..evaluation.settings import OracleSettings
 from ..settings import SettingError
 from .config import Config, check_is_read, make_config
@@ -176,7 +176,9 @@ def value_text(value: Any) -> str:
 def _is_read(method: str, name: str) -> bool:
     """Whether a method reads an option; a method or an option that is not known is for others."""
     option = options().get(name)
-    return option is None or method not in METHODS or reads(method, option.group, option.field)
+    return (
+        option is None or method not in METHODS or METHODS[method].reads(option.group, option.field)
+    )
 
 
 def _check_distinct(name: str, values: Sequence[Any]) -> None:

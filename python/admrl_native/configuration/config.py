@@ -12,7 +12,8 @@ from typing import Any
 
 import yaml
 
-from ..algorithms.methods import METHODS, check_schedule, readers, reads
+from ..algorithms.method import Method
+from ..algorithms.methods import METHODS
 from ..algorithms.settings import TrainingSettings
 from ..families.catalogue import FAMILIES, make_family
 from ..families.declaration import Family
@@ -25,14 +26,6 @@ DEVICES = ("auto", "cpu", "cuda")
 DEFAULT_FAMILY = "Hopper2D"
 
 # Sample counts of the model-based methods that are shared out evenly among environments.
-_SHARED = {
-    "n_trpo": "n_virtual_envs",
-    "n_collect": "num_envs",
-    "n_validation": "num_envs",
-    "gradient_virtual_samples": "n_virtual_envs",
-    "gradient_real_samples": "num_envs",
-    "n_adapt": "num_envs",
-}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,12 +64,8 @@ class Config:
         _check_choice("device", self.device, DEVICES)
         object.__setattr__(self, "seed", integer("seed", self.seed, 0, 2**63 - 1))
         object.__setattr__(self, "threads", integer("threads", self.threads, 1, 1024))
-        if self.model_based:
-            _check_shares(self.training)
-        check_schedule(self.method, self.training)
-        if self.method == "admrl":
-            check_gradient_samples(self.training)
-        if self.first_psi is not None and not self.model_based:
+        self.of_method.check(self.training)
+        if self.first_psi is not None and self.of_method.iterations is not None:
             raise SettingError(
                 "first_psi", f"expected none for {self.method}, which draws all its training tasks"
             )
@@ -91,9 +80,15 @@ class Config:
         return f"{self.method} on {self.family.name}, {self.preset}, seed {self.seed}"
 
     @property
-    def model_based(self) -> bool:
-        """Whether a dynamics model is learned."""
-        return METHODS[self.method].model_based
+    def of_method(self) -> Method:
+        """What is known of the method."""
+        return METHODS[self.method]
+
+    @property
+    def iterations(self) -> int | None:
+        """Of a whole run; None: it goes over tasks."""
+        count = self.of_method.iterations
+        return None if count is None else count(self.training)
 
     @property
     def return_offset(self) -> float:
@@ -226,8 +221,9 @@ def check_is_read(name: str, methods: Sequence[str]) -> None:
     option = options().get(name)
     if option is None:
         return  # `override` says so
-    if not any(reads(method, option.group, option.field) for method in methods):
-        whose = ", ".join(readers(option.group, option.field))
+    readers = [m.name for m in METHODS.values() if m.reads(option.group, option.field)]
+    if not set(readers) & set(methods):
+        whose = ", ".join(readers)
         raise SettingError(
             name, f"expected none for {', '.join(methods)}: it is an option of {whose}"
         )
@@ -281,7 +277,7 @@ def check_task(
 def _what_is_read(method: str, training: TrainingSettings) -> dict[str, Any]:
     """The settings that a method reads, by group and field."""
     found = {
-        group: {field: v for field, v in fields.items() if reads(method, group, field)}
+        group: {field: v for field, v in fields.items() if METHODS[method].reads(group, field)}
         for group, fields in training.to_dict().items()
     }
     return {group: fields for group, fields in found.items() if fields}
@@ -334,45 +330,3 @@ def _check_names(where: str, got: Any, expected: Mapping[str, Any]) -> None:
 def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
     if not isinstance(value, str) or value not in choices:
         raise SettingError(name, f"expected one of {', '.join(choices)}, got {value!r}")
-
-
-def _check_shares(training: TrainingSettings) -> None:
-    for name, envs_name in _SHARED.items():
-        count, num_envs = options()[name].of(training), options()[envs_name].of(training)
-        if count % num_envs:
-            raise SettingError(
-                name, f"expected a multiple of {envs_name} ({num_envs}), got {count}"
-            )
-
-
-def check_gradient_samples(training: TrainingSettings) -> None:
-    """Whether the samples of a task gradient are enough for its estimator.
-
-    Raises:
-        SettingError: naming what is too small.
-    """
-    gradient, horizon = training.task_gradient, training.physics.horizon
-    rows = training.schedule.n_virtual_envs
-    real_rows = training.num_real_envs(gradient.real_samples)
-    # auto compares two halves, and each needs what the estimator needs
-    fewest = 2 if gradient.damping == "auto" else 1
-    if real_rows < fewest:
-        raise SettingError(
-            "gradient_real_samples",
-            f"expected at least {fewest} environments of {horizon} steps for gradient_damping "
-            f"auto, got {gradient.real_samples} samples in {real_rows}",
-        )
-    if gradient.hessian == "trajectory":
-        fewest *= 2
-        if gradient.virtual_samples // rows < horizon:
-            raise SettingError(
-                "gradient_virtual_samples",
-                f"expected at least {horizon} for each of {rows} n_virtual_envs, a whole episode, "
-                f"for gradient_hessian trajectory, got {gradient.virtual_samples}",
-            )
-    if rows < fewest:
-        raise SettingError(
-            "n_virtual_envs",
-            f"expected at least {fewest} for gradient_hessian {gradient.hessian} and "
-            f"gradient_damping {gradient.damping}, got {rows}",
-        )

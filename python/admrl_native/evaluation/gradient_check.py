@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..algorithms.adaptation import begin
-from ..algorithms.sampled_gradient import estimate_task_gradient
+from ..algorithms.admrl.adaptation import begin
+from ..algorithms.admrl.sampled_gradient import estimate_task_gradient
 from ..algorithms.settings import GradientCheckSettings, ScheduleSettings
 from ..algorithms.workshop import Workshop
 from ..families.declaration import Family

@@ -9,7 +9,6 @@ import pathlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ..algorithms.methods import METHODS
 from .run_summary import Summary
 
 if TYPE_CHECKING:
@@ -81,7 +80,7 @@ def picture(summary: Summary, inches: tuple[float, float], path: pathlib.Path) -
         FigureCanvasAgg(figure)
         c = summary.config
         figure.suptitle(
-            f"{METHODS[c.method].title} on {c.family.name}   "
+            f"{c.of_method.title} on {c.family.name}   "
             f"({c.preset} preset, seed {c.seed}, {summary.samples['training']:,} training samples)",
             fontsize=14,
             fontweight="bold",

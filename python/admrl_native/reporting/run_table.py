@@ -29,7 +29,7 @@ def write_summary(path: pathlib.Path, stream: TextIO | None = None) -> pathlib.P
         The picture's path; None if it could not be drawn, for which a line gives the reason.
     """
     summary = summarise(path)
-    if summary.config.model_based:
+    if summary.config.iterations is None:
         from .run_picture import draw
     else:
         from .iterations_picture import draw
@@ -47,7 +47,7 @@ def write_summary(path: pathlib.Path, stream: TextIO | None = None) -> pathlib.P
 
 def print_table(summary: Summary, stream: TextIO) -> None:
     """One row per task, or some iterations; a rich table on a terminal, plain columns elsewhere."""
-    if summary.config.model_based:
+    if summary.config.iterations is None:
         what, left, columns, rows = "task", 1, *_task_rows(summary)
     else:
         what, left, columns, rows = "iteration", -1, *_iteration_rows(summary)

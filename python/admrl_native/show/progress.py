@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
-from ..algorithms.methods import num_iterations
 from ..algorithms.observer import Observer
 from ..configuration.config import Config
 from . import remarks
@@ -55,10 +54,7 @@ class RunProgress(Progress):
         self._offset = config.return_offset
         self._title = config.title
         self._left = make_time_left(config)
-        self._model_based = config.model_based
-        self._iterations = (
-            1 if config.model_based else num_iterations(config.method, config.training)
-        )
+        self._iterations = config.iterations
         self._phase, self._steps, self._steps_done = "", 1, 0
         self._task: dict[str, Any] = {}
         self._values: dict[str, float] = {}
@@ -101,23 +97,12 @@ class RunProgress(Progress):
         self._display.stop()
 
     def _line(self, event: str, values: Mapping[str, Any]) -> str | None:
-        if event == "compute" and not self._model_based:
+        if event == "compute" and self._iterations is not None:
             return computed("training", values)
-        if event == "iteration":
-            return self._iteration(values)
+        if event == "iteration" and self._iterations is not None:
+            return _iteration(values, self._iterations)
         stages = self._schedule.n_slbo_first if values.get("task") == 0 else self._schedule.n_slbo
         return line(event, values, self._schedule.n_tasks, stages, self._offset)
-
-    def _iteration(self, values: Mapping[str, Any]) -> str | None:
-        """The line of an iteration; of many, the first, the last and some others."""
-        done = int(values["iteration"]) + 1
-        every = max(1, self._iterations // _ITERATION_LINES)
-        if done % every and done not in (1, self._iterations):
-            return None
-        text = f"iteration {done}/{self._iterations}: return {number(values.get('real_return'))}"
-        if values.get("adapted_return") is not None:
-            text += f", {number(values['adapted_return'])} after adaptation"
-        return text
 
     def render(self) -> Group:
         """What is seen now on a terminal."""
@@ -125,9 +110,9 @@ class RunProgress(Progress):
         from rich.text import Text
 
         title = self._title
-        if "task" in self._task and self._model_based:
+        if "task" in self._task and self._iterations is None:
             title += f"  task {self._task['task'] + 1}/{self._schedule.n_tasks}"
-        if "psi" in self._task and self._model_based:
+        if "psi" in self._task and self._iterations is None:
             title += f"  psi {psi_text(self._task['psi'])}"
         figures = [
             f"{n} {number(self._values[k])}" for k, n in _FIGURES.items() if k in self._values
@@ -136,6 +121,17 @@ class RunProgress(Progress):
         steps = f"{self._steps_done}/{self._steps}"
         phase = (self._phase, self._steps_done, self._steps, steps)
         return Group(Text(title, style="bold"), Text("  ".join(figures)), bars([whole, phase]))
+
+
+def _iteration(values: Mapping[str, Any], total: int) -> str | None:
+    """The line of an iteration; of many, the first, the last and some others."""
+    done = int(values["iteration"]) + 1
+    if done % max(1, total // _ITERATION_LINES) and done not in (1, total):
+        return None
+    text = f"iteration {done}/{total}: return {number(values.get('real_return'))}"
+    if values.get("adapted_return") is not None:
+        text += f", {number(values['adapted_return'])} after adaptation"
+    return text
 
 
 class ReportedProgress(Progress):
@@ -154,7 +150,7 @@ class ReportedProgress(Progress):
         report: Callable[[str, float | None], None],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
-        self._tasks = config.training.schedule.n_tasks if config.model_based else None
+        self._tasks = config.training.schedule.n_tasks if config.iterations is None else None
         self._left = make_time_left(config, clock)
         self._report = report
         self._clock = clock

@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from ..algorithms.methods import num_iterations
 from ..algorithms.settings import ScheduleSettings
 from ..configuration.config import Config
 
@@ -35,9 +34,9 @@ class TimeLeft(Protocol):
 
 def make_time_left(config: Config, clock: Clock = time.perf_counter) -> TimeLeft:
     """Of a run, by what its method goes over."""
-    if config.model_based:
+    if config.iterations is None:
         return TasksLeft(config.training.schedule, clock)
-    return IterationsLeft(num_iterations(config.method, config.training), clock)
+    return IterationsLeft(config.iterations, clock)
 
 
 class IterationsLeft:

@@ -150,7 +150,7 @@ def _model_errors(
 ) -> list[float]:
     import torch
 
-    from ...algorithms.admrl import MetaTrainer
+    from ...algorithms.admrl.learner import MetaTrainer
     from ...evaluation.adapting import model_error
     from ...evaluation.oracle import training_settings
     from ...networks.policy import GaussianPolicy

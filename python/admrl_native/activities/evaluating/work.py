@@ -84,7 +84,7 @@ class _Evaluation:
         self._plan, self._place, self._log = plan, place, log
         self._pool, self._progress = pool, progress
         self._tasks = range(len(plan.psis))
-        self._has_model = plan.config.model_based
+        self._has_model = plan.config.of_method.model_based
         with reading(place.finished, "the finished pieces of an evaluation"):
             self._returns = {
                 (int(line["task"]), int(line["real_samples"])): _returns(line, plan.episodes)
@@ -146,9 +146,8 @@ class _Evaluation:
         )
 
     def _steps(self) -> tuple[int, int]:
-        from ...algorithms.methods import adaptation_steps
-
-        return adaptation_steps(self._plan.config.method, self._plan.config.training)
+        config = self._plan.config
+        return config.of_method.adaptation_steps(config.training)
 
     def oracles(self) -> list[OracleResult]:
         """The tasks' own learners; none without a cache."""

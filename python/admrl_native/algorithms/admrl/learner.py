@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from ..krylov import SolverError
-from ..sampling.real import SimulationError
-from ..seeding import derive_generator, derive_seed
-from ..task_gradient.gradient import TaskGradient
-from ..training.agent import Agent
-from ..training.model_learner import ModelLearner
+from ...seeding import derive_generator, derive_seed
+from ...task_gradient.gradient import TaskGradient
+from ...training.agent import Agent
+from ...training.model_learner import ModelLearner
+from ..learner import Adaptation as AnyAdaptation
+from ..learner import AfterStep, Learner, State
+from ..setup import Setup
 from .adaptation import Adaptation, zero_shot
-from .learner import Adaptation as AnyAdaptation
-from .learner import AfterStep, Learner, State
 from .sampled_gradient import estimate_task_gradient
-from .settings import MODEL_BASED
-from .task_selection import ascent_step, first_task, gaussian_task, uniform_task
+from .selectors.selector import Evidence, Selector
 
 
 @dataclasses.dataclass
@@ -46,39 +44,32 @@ class MetaTrainer(Learner):
     """Meta-training of one dynamics model for a family of tasks.
 
     Args:
-        family: what a task is.
-        settings: everything that decides what is computed.
-        method: "admrl", "mb-unif" or "mb-gauss".
-        seed: of every random number of the run.
-        threads: native simulation threads.
-        device: "cpu" or "cuda".
-        observer: is told of everything that happens.
-        first_psi: the first task (K,); None: u = `first_u` in every coordinate.
+        setup: family, settings, seed, observer.
+        selector: chooses the tasks after the first one.
 
     Determinism: the same arguments give the same bits on one machine, whatever `threads` is, and
     whether or not the run was interrupted and resumed at a checkpoint.
     """
 
-    def __init__(
-        self, *arguments: Any, first_psi: Sequence[float] | None = None, **options: Any
-    ) -> None:
-        method = options["method"]
-        if method not in MODEL_BASED:
-            raise ValueError(f"method: expected one of {', '.join(MODEL_BASED)}, got {method!r}")
-        super().__init__(*arguments, **options)
+    def __init__(self, setup: Setup, selector: Selector) -> None:
+        super().__init__(setup)
+        self.selector = selector
         # Line 1: initialise φ and ψ, D ← ∅.
         self.model = self.workshop.new_model(derive_generator(self.seed, "model"))
-        if first_psi is None:
-            self.u = first_task(self.family.task_dim, self.settings.task_selection)
+        space = self.task_space
+        if setup.first_psi is None:
+            first_u = self.settings.task_selection.first_u
+            u = torch.full((self.family.task_dim,), first_u, dtype=torch.float64)
         else:
-            self.u = self.task_space.to_normalised(self.task_space.validate(first_psi))
+            u = space.to_normalised(space.validate(setup.first_psi))
+        self.current = space.at(u)
         self.task = 0
         self.progress: TaskProgress | None = None
 
     @property
     def psi(self) -> Tensor:
         """The current task ψ (K,), float64."""
-        return self.task_space.from_normalised(self.u)
+        return self.current.psi
 
     def train(self) -> None:
         """Runs to the end from wherever the run is (Algorithm 1)."""
@@ -214,58 +205,28 @@ class MetaTrainer(Learner):
 
     def _choose_next_task(self, progress: TaskProgress) -> None:
         """Lines 8 to 12: the next ψ, if there is to be one; then the task is closed."""
-        generator = derive_generator(self.seed, self.task, "next-task")
-        selection, k = self.settings.task_selection, self.family.task_dim
-        if self.task + 1 == self.settings.schedule.n_tasks:
-            next_u = self.u
-        elif self.method == "mb-gauss":
-            next_u = gaussian_task(k, selection, generator)
-        elif self.method == "mb-unif" or self.task == 0:  # line 8
-            next_u = uniform_task(k, generator)
-        else:
-            next_u = self._climb(progress, uniform_task(k, generator))
-        self.observer.record(
-            "task",
-            {
-                "task": self.task,
-                "psi": self.psi.tolist(),
-                "u": self.u.tolist(),
-                "returns": progress.returns,
-                **self.workshop.sample_counts(),
-            },
-        )
-        self.u, self.task, self.progress = next_u, self.task + 1, None
-        self._checkpoint()
+        place = {"task": self.task, "psi": self.psi.tolist(), "u": self.current.u.tolist()}
 
-    def _climb(self, progress: TaskProgress, otherwise: Tensor) -> Tensor:
-        """Lines 9 to 12: u (K,) uphill; `otherwise`, where the gradient is no guide."""
-        selection = self.settings.task_selection
-        gradient: TaskGradient | None = None
-        try:
-            gradient = self._task_gradient(progress)
-            gradient_u = self.task_space.gradient_in_u(gradient.total)
-            next_u = ascent_step(self.u, gradient_u, selection)  # line 12
-            reason = gradient.no_guide(follow=selection.untrusted_gradient == "follow")
-        except (SolverError, SimulationError) as error:
-            reason = " ".join(str(error).split())
-        place = {"task": self.task, "psi": self.psi.tolist(), "u": self.u.tolist()}
-        if reason is not None:
-            next_u = otherwise
-        next_psi = self.task_space.from_normalised(next_u).tolist()
-        if gradient is not None:
-            self.observer.record(
-                "task-gradient",
-                {
-                    **place,
-                    **gradient.metrics(),
-                    "gradient_u": gradient_u.tolist(),
-                    "next_psi": next_psi,
-                    **self.workshop.sample_counts(),
-                },
+        def record(event: str, values: Mapping[str, Any]) -> None:
+            self.observer.record(event, {**place, **values})
+
+        next_task = self.current
+        if self.task + 1 < self.settings.schedule.n_tasks:
+            evidence = Evidence(
+                self.task,
+                self.current,
+                progress.returns,
+                self.task_space,
+                self.settings.task_selection,
+                lambda: self._task_gradient(progress),
+                self.workshop.sample_counts,
+                record,
             )
-        if reason is not None:
-            self.observer.record("uniform-task", {**place, "reason": reason, "next_psi": next_psi})
-        return next_u
+            generator = derive_generator(self.seed, self.task, "next-task")
+            next_task = self.selector.next_task(evidence, generator)
+        record("task", {"returns": progress.returns, **self.workshop.sample_counts()})
+        self.current, self.task, self.progress = next_task, self.task + 1, None
+        self._checkpoint()
 
     def _task_gradient(self, progress: TaskProgress) -> TaskGradient:
         """Lines 9 to 11: Eq. 2 from fresh real and virtual samples."""
@@ -334,7 +295,7 @@ class MetaTrainer(Learner):
         networks, optimisers = self.model.networks(), self.model.optimisers()
         counters: dict[str, Any] = {
             "task": self.task,
-            "u": self.u.tolist(),
+            "u": self.current.u.tolist(),
             "samples": self.workshop.sample_counts(),
             "progress": None,
         }
@@ -369,7 +330,7 @@ class MetaTrainer(Learner):
             self.model.replays[purpose].append(stored)
         self.model.load(networks, optimisers)
         self.task = counters["task"]
-        self.u = torch.tensor(counters["u"], dtype=torch.float64)
+        self.current = self.task_space.at(torch.tensor(counters["u"], dtype=torch.float64))
         self.workshop.set_sample_counts(counters["samples"])
         self.progress = None
         if counters["progress"] is not None:

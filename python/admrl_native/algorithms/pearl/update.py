@@ -8,13 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..networks.context_encoder import ContextEncoder, Posterior
-from ..networks.normaliser import Normaliser
-from ..sampling.task_replay import Transitions
-from .adam_state import adam_tensors, load_adam_tensors
-from .pearl_settings import PearlSettings
-from .sac import SacBatch, SoftActorCritic, adam
-from .sac_settings import SacSettings
+from ...networks.context_encoder import ContextEncoder, Posterior
+from ...networks.normaliser import Normaliser
+from ...sampling.task_replay import Transitions
+from ...training.adam_state import adam_tensors, load_adam_tensors
+from ...training.sac import SacBatch, SoftActorCritic, adam
+from ...training.sac_settings import SacSettings
+from .settings import PearlSettings
 
 
 class PearlUpdate:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..settings import Settings, setting
-from ..training.settings import AdvantageSettings, TrpoSettings
+from ...settings import Settings, setting
+from ...training.settings import AdvantageSettings, TrpoSettings
 
 
 @dataclasses.dataclass(frozen=True)

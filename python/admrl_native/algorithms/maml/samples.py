@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from ..meta_gradient.weighted import WeightedTrajectories, weighted_by_task
-from ..networks.policy import GaussianPolicy
-from ..sampling.trajectories import Trajectories
-from ..training.linear_baseline import baseline_advantages, standardised
-from .workshop import Workshop
+from ...meta_gradient.weighted import WeightedTrajectories, weighted_by_task
+from ...networks.policy import GaussianPolicy
+from ...sampling.trajectories import Trajectories
+from ...training.linear_baseline import baseline_advantages, standardised
+from ..workshop import Workshop
 
 
 def maml_samples(

@@ -11,17 +11,17 @@ from typing import Any
 
 from torch import Tensor
 
-from ..meta_gradient.adapted_task import AdaptedTask
-from ..meta_gradient.inner_step import InnerStep
-from ..meta_gradient.outer_step import outer_step
-from ..meta_gradient.weighted import WeightedTrajectories
-from ..networks.policy import GaussianPolicy, gaussian_entropy
-from ..seeding import derive_generator, derive_seed
-from .iterative import IterativeLearner
-from .learner import AfterStep
-from .maml_adaptation import MamlAdaptation
-from .maml_samples import maml_samples
-from .methods import check_schedule
+from ...meta_gradient.adapted_task import AdaptedTask
+from ...meta_gradient.inner_step import InnerStep
+from ...meta_gradient.outer_step import outer_step
+from ...meta_gradient.weighted import WeightedTrajectories
+from ...networks.policy import GaussianPolicy, gaussian_entropy
+from ...seeding import derive_generator, derive_seed
+from ..iterative import IterativeLearner
+from ..learner import AfterStep
+from ..setup import Setup
+from .adaptation import MamlAdaptation
+from .samples import maml_samples
 
 
 class Maml(IterativeLearner):
@@ -31,12 +31,11 @@ class Maml(IterativeLearner):
         policy: π_θ; of [s, u] in MAML-MT.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        check_schedule(self.method, self.settings)
+    def __init__(self, setup: Setup, *, told_psi: bool) -> None:
+        super().__init__(setup, told_psi=told_psi)
         maml, workshop = self.settings.maml, self.workshop
         self.policy = GaussianPolicy(
-            workshop.obs_dim + (self.family.task_dim if self.with_psi else 0),
+            workshop.obs_dim + (self.family.task_dim if self.told_psi else 0),
             workshop.act_dim,
             self.settings.networks.replace(policy_hidden=maml.hidden),
             derive_generator(self.seed, "policy"),

@@ -9,14 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..networks.conditioned import ConditionedPolicy
-from ..networks.normaliser import Normaliser
-from ..sampling.trajectories import Trajectories
-from ..seeding import derive_generator, derive_seed
-from ..training.agent import Agent
-from .iterative import IterativeLearner
-from .learner import AfterStep
-from .workshop import Workshop
+from ...networks.conditioned import ConditionedPolicy
+from ...networks.normaliser import Normaliser
+from ...sampling.trajectories import Trajectories
+from ...seeding import derive_generator, derive_seed
+from ...training.agent import Agent
+from ..iterative import IterativeLearner
+from ..learner import AfterStep
+from ..setup import Setup
+from ..workshop import Workshop
 
 
 class MtJoint(IterativeLearner):
@@ -25,8 +26,8 @@ class MtJoint(IterativeLearner):
     Source: Section 5, baseline (A).
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup, told_psi=True)
         self.agent = self.workshop.new_agent(
             derive_generator(self.seed, "agent"), self.family.task_dim
         )

@@ -6,12 +6,12 @@ import dataclasses
 
 from torch import Tensor
 
-from ..networks.policy import GaussianPolicy
-from ..seeding import derive_generator, derive_seed
-from ..training.agent import Agent
-from ..training.model_learner import ModelLearner
-from ..training.virtual_training import AfterIteration
-from .workshop import Workshop
+from ...networks.policy import GaussianPolicy
+from ...seeding import derive_generator, derive_seed
+from ...training.agent import Agent
+from ...training.model_learner import ModelLearner
+from ...training.virtual_training import AfterIteration
+from ..workshop import Workshop
 
 
 @dataclasses.dataclass

@@ -12,15 +12,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..networks.normaliser import Normaliser, side_by_side
-from ..sampling.task_replay import COLUMNS, TaskReplay, sound_transitions
-from ..sampling.trajectories import Trajectories
-from ..seeding import derive_generator, derive_seed
-from ..training.pearl_update import PearlUpdate
-from .iterative import IterativeLearner
-from .learner import AfterStep
-from .methods import check_schedule
-from .pearl_adaptation import PearlAdaptation
+from ...networks.normaliser import Normaliser, side_by_side
+from ...sampling.task_replay import COLUMNS, TaskReplay, sound_transitions
+from ...sampling.trajectories import Trajectories
+from ...seeding import derive_generator, derive_seed
+from ..iterative import IterativeLearner
+from ..learner import AfterStep
+from ..setup import Setup
+from .adaptation import PearlAdaptation
+from .update import PearlUpdate
 
 
 class Pearl(IterativeLearner):
@@ -31,15 +31,14 @@ class Pearl(IterativeLearner):
         replay: every transition so far, by task.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        check_schedule(self.method, self.settings)
+    def __init__(self, setup: Setup, *, told_psi: bool) -> None:
+        super().__init__(setup, told_psi=told_psi)
         workshop, settings = self.workshop, self.settings
         device = workshop.device
         self.update = PearlUpdate(
             workshop.obs_dim,
             workshop.act_dim,
-            self.family.task_dim if self.with_psi else 0,
+            self.family.task_dim if self.told_psi else 0,
             settings.pearl,
             settings.sac,
             settings.advantage.gamma,

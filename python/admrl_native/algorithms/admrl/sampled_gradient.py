@@ -7,13 +7,13 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from ..families.task_space import TaskSpace
-from ..sampling.trajectories import Trajectories
-from ..seeding import derive_seed
-from ..task_gradient.gradient import TaskGradient, task_gradient
-from ..training.agent import Agent
-from ..training.model_learner import ModelLearner
-from .workshop import Workshop
+from ...families.task_space import TaskSpace
+from ...sampling.trajectories import Trajectories
+from ...seeding import derive_seed
+from ...task_gradient.gradient import TaskGradient, task_gradient
+from ...training.agent import Agent
+from ...training.model_learner import ModelLearner
+from ..workshop import Workshop
 
 
 def estimate_task_gradient(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 
-from ..settings import Settings, setting
+from ...settings import Settings, setting
 
 
 @dataclasses.dataclass(frozen=True)

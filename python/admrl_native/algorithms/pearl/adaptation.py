@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..networks.conditioned import ConditionedPolicy
-from ..networks.context_encoder import ContextEncoder
-from ..networks.squashed_policy import SquashedGaussianPolicy
-from ..sampling.task_replay import Transitions, sound_transitions
-from ..seeding import derive_generator, derive_seed
-from ..training.pearl_update import encoder_rows
-from .learner import AfterStep
-from .workshop import Workshop
+from ...networks.conditioned import ConditionedPolicy
+from ...networks.context_encoder import ContextEncoder
+from ...networks.squashed_policy import SquashedGaussianPolicy
+from ...sampling.task_replay import Transitions, sound_transitions
+from ...seeding import derive_generator, derive_seed
+from ..learner import AfterStep
+from ..workshop import Workshop
+from .update import encoder_rows
 
 
 class PearlAdaptation:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from ..meta_gradient.inner_step import InnerStep
-from ..networks.conditioned import ConditionedPolicy, Policy
-from ..networks.policy import GaussianPolicy
-from ..seeding import derive_seed
-from .learner import AfterStep
-from .maml_samples import maml_samples
-from .workshop import Workshop
+from ...meta_gradient.inner_step import InnerStep
+from ...networks.conditioned import ConditionedPolicy, Policy
+from ...networks.policy import GaussianPolicy
+from ...seeding import derive_seed
+from ..learner import AfterStep
+from ..workshop import Workshop
+from .samples import maml_samples
 
 
 class MamlAdaptation:
