@@ -10,9 +10,9 @@ from torch import Tensor
 
 from admrl_native.algorithms.settings import TrainingSettings
 from admrl_native.algorithms.workshop import Workshop
+from admrl_native.configuration.presets import preset
 from admrl_native.families.catalogue import make_family
 from admrl_native.families.task_space import TaskSpace
-from admrl_native.runs.presets import preset
 from admrl_native.seeding import derive_generator
 from admrl_native.training.agent import Agent
 from admrl_native.training.compute import Compute

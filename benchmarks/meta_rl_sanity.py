@@ -19,7 +19,7 @@ import numpy as np
 
 import admrl_native as admrl
 import common
-from admrl_native.algorithms.t_interval import mean_interval
+from admrl_native.evaluation.t_interval import mean_interval
 from admrl_native.families.declaration import ObsBlock
 
 SAMPLES = (0, 2000, 6000)

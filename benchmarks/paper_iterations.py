@@ -12,22 +12,15 @@ import time
 from typing import Any
 
 import common
+from admrl_native.activities.runs import make_learner
 from admrl_native.algorithms.iterative import IterativeLearner
 from admrl_native.algorithms.methods import METHODS
-from admrl_native.api import make_trainer
-from admrl_native.runs.config import make_config
-from admrl_native.runs.progress import Silent
+from admrl_native.algorithms.observer import Observer
+from admrl_native.configuration.config import make_config
 
 MODEL_FREE = [name for name, method in METHODS.items() if not method.model_based]
 STEPS = 20  # gradient steps of PEARL that are timed
 REPEATS = 3  # iterations timed
-
-
-class Nobody(Silent):
-    """An observer that keeps nothing."""
-
-    def store(self, purpose: str, transitions: Any) -> None:
-        pass
 
 
 def main() -> None:
@@ -72,7 +65,7 @@ def measure(method: str, arguments: Any) -> dict[str, Any]:
         device=arguments.device,
         overrides=small,
     )
-    learner = make_trainer(config, Nobody())
+    learner = make_learner(config, Observer())
     assert isinstance(learner, IterativeLearner)
     learner.prepare()
     learner.iterate()  # warm

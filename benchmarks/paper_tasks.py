@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import common
+from admrl_native.configuration.presets import preset
 from admrl_native.families.catalogue import FAMILIES
-from admrl_native.runs.presets import preset
 
 MOST_BYTES = 2 << 30
 MOST_HOURS = 2.0

@@ -28,7 +28,7 @@ mpl.use("Agg")
 import matplotlib.pyplot as plt
 
 from admrl_native import Run
-from admrl_native.algorithms.t_interval import mean_interval
+from admrl_native.evaluation.t_interval import mean_interval
 from common import Verdict
 
 _COLOURS = {"fp32": "#0072B2", "bf16": "#D55E00"}  # Okabe & Ito

@@ -14,8 +14,8 @@ from typing import Any
 import torch
 
 from admrl_native import Run
-from admrl_native.algorithms.adaptation import begin
-from admrl_native.algorithms.admrl import MetaTrainer
+from admrl_native.algorithms.admrl.adaptation import begin
+from admrl_native.algorithms.admrl.learner import MetaTrainer
 from admrl_native.families.task_space import TaskSpace
 from admrl_native.seeding import derive_seed
 from admrl_native.task_gradient.hessian import hessian_product

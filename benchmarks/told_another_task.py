@@ -16,8 +16,8 @@ import torch
 
 import common
 from admrl_native import Run
-from admrl_native.algorithms.t_interval import mean_interval
 from admrl_native.evaluation.grids import test_tasks
+from admrl_native.evaluation.t_interval import mean_interval
 from admrl_native.networks.conditioned import ConditionedPolicy
 
 

@@ -37,18 +37,19 @@ import numpy as np
 import yaml
 
 import admrl_native as admrl
-from admrl_native import cli, evaluating
-from admrl_native.algorithms.methods import reads
+from admrl_native import cli
+from admrl_native.algorithms.methods import METHODS
 from admrl_native.command import shown
+from admrl_native.configuration.options import options
+from admrl_native.configuration.presets import preset
 from admrl_native.evaluation.settings import OracleSettings
 from admrl_native.families.native import model_content
 from admrl_native.reporting import collect as collecting
 from admrl_native.reporting import episodes as films
-from admrl_native.runs import checkpoint as checkpoints
-from admrl_native.runs import storage, summary
-from admrl_native.runs.options import options
-from admrl_native.runs.presets import preset
+from admrl_native.reporting import run_summary as summary
 from admrl_native.settings import SettingError
+from admrl_native.store import checkpoint as checkpoints
+from admrl_native.store import files as storage
 from model_free import tiny_options
 from mutations import Generator, mutated_bytes, mutated_json, mutated_text, mutated_words
 from toy import OPTIONS
@@ -85,7 +86,7 @@ class Place:
             with _stopped_after(3), contextlib.suppress(KeyboardInterrupt):
                 admrl.train(method=method, out=run, **changes, **_QUICK)
         admrl.train(out=self.done, **small, **_QUICK)
-        evaluating.evaluate_run(self.done, "mine", psis=_PSIS, **self.evaluation())
+        admrl.evaluate_run(self.done, "mine", psis=_PSIS, **self.evaluation())
         admrl.check_task_gradient(self.done, **self.check())
         self.tasks.write_text("# tasks\n" + "".join(f"{a},{b}\n" for a, b in _PSIS))
         self.files = {p: p.read_bytes() for p in sorted(path.rglob("*")) if p.is_file()}
@@ -174,7 +175,7 @@ def table(run: pathlib.Path) -> Callable[[], int]:
 
 def evaluate(place: Place) -> Callable[[], int]:
     def run() -> int:
-        evaluating.evaluate_run(place.done, "mine", psis=_PSIS, **place.evaluation())
+        admrl.evaluate_run(place.done, "mine", psis=_PSIS, **place.evaluation())
         return 0
 
     return run
@@ -409,7 +410,7 @@ def words_of(place: Place, rng: Generator) -> list[str]:
     words = list(begin)
     if begin[0] in ("train", "sweep") and "--resume" not in begin:
         training = preset("quick", "Hopper2D")
-        known = [o for o in options().values() if reads("admrl", o.group, o.field)]
+        known = [o for o in options().values() if METHODS["admrl"].reads(o.group, o.field)]
         for i in rng.integers(len(known), size=rng.integers(4)):
             words += ["--" + known[i].name.replace("_", "-"), *shown(known[i].of(training)).split()]
             if known[i].item is bool:
@@ -511,17 +512,15 @@ def patches() -> contextlib.ExitStack:
     """Commands end where their work would begin."""
     stack = contextlib.ExitStack()
     from admrl_native import check_gradient, report, sweep  # noqa: F401
-    from admrl_native.algorithms import admrl as ours
+    from admrl_native.algorithms.admrl import learner as ours
     from admrl_native.algorithms.iterative import IterativeLearner
+    from admrl_native.jobs.workers import Workers
     from admrl_native.reporting import films as filmed
-    from admrl_native.runs import sweep as sweeps
-    from admrl_native.runs.workers import Workers
 
     for owner, name in (
         (ours.MetaTrainer, "train"),
         (IterativeLearner, "train"),
         (Workers, "run"),
-        (sweeps, "run_sweep"),
         (filmed, "add_films"),
     ):
         stack.enter_context(mock.patch.object(owner, name, accept))

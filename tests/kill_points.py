@@ -35,10 +35,9 @@ import numpy as np
 import torch
 
 import admrl_native as admrl
-from admrl_native import evaluating
+from admrl_native.activities.sweeping import folder as sweep_folder
 from admrl_native.evaluation.settings import OracleSettings
-from admrl_native.runs import folder as folders
-from admrl_native.runs import sweep_folder
+from admrl_native.store import folder as folders
 from model_free import tiny_options
 from toy import OPTIONS
 
@@ -66,7 +65,7 @@ def train(method: str) -> Command:
 
 def evaluate(place: pathlib.Path) -> None:
     """Evaluates the run that lies ready in the folder, with an oracle for each task."""
-    evaluating.evaluate_run(
+    admrl.evaluate_run(
         place / "run", "mine", psis=_PSIS, real_samples=(40,), episodes=2, oracle=_ORACLE,
         batch=2, threads=1, progress=False,
     )  # fmt: skip
@@ -79,9 +78,9 @@ def check(place: pathlib.Path) -> None:
 
 def sweep(place: pathlib.Path) -> None:
     """The part of a sweep that its workers do: train a cell, or go on with it, and evaluate it."""
-    from admrl_native import sweep_job
-    from admrl_native.runs.config import make_config
-    from admrl_native.runs.sweep import Cell, Evaluation
+    from admrl_native.activities.sweeping import job as sweep_job
+    from admrl_native.configuration.cells import Cell, Evaluation
+    from admrl_native.configuration.config import make_config
 
     overrides = {**OPTIONS, "n_tasks": 2, "n_adapt": 40}
     config = make_config("Hopper2D", method="mb-unif", threads=1, overrides=overrides)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from admrl_native.algorithms.iterative import IterativeLearner
-from admrl_native.algorithms.methods import METHODS, learner_class, reads
+from admrl_native.algorithms.methods import METHODS
+from admrl_native.algorithms.setup import Setup
+from admrl_native.configuration.options import options, override
+from admrl_native.configuration.presets import preset
 from admrl_native.families.catalogue import make_family
-from admrl_native.runs.options import options, override
-from admrl_native.runs.presets import preset
 from toy import Memory
 
 MODEL_FREE = [name for name, method in METHODS.items() if not method.model_based]
@@ -47,7 +48,7 @@ def tiny_options(method: str) -> dict[str, Any]:
     return {
         name: value
         for name, value in _OPTIONS.items()
-        if reads(method, options()[name].group, options()[name].field)
+        if METHODS[method].reads(options()[name].group, options()[name].field)
     }
 
 
@@ -63,14 +64,7 @@ def make_learner(
 ) -> IterativeLearner:
     """A tiny learner at its beginning."""
     settings = override(preset("quick", family), {**tiny_options(method), **changes})
-    learner = learner_class(method)(
-        make_family(family),
-        settings,
-        method=method,
-        seed=seed,
-        threads=threads,
-        device=device,
-        observer=observer,
-    )
+    setup = Setup(make_family(family), settings, seed, threads, device, observer)
+    learner = METHODS[method].learner(setup)
     assert isinstance(learner, IterativeLearner)
     return learner

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from admrl_native.configuration.config import Config, make_config
 from admrl_native.evaluation.grids import test_tasks
 from admrl_native.families.declaration import Family
 from admrl_native.families.task_space import TaskSpace
 from admrl_native.networks.policy import GaussianPolicy
-from admrl_native.runs import folder as folders
-from admrl_native.runs.config import Config, make_config
-from admrl_native.runs.metrics import MetricsLog
+from admrl_native.store import folder as folders
+from admrl_native.store.metrics import MetricsLog
 
 TASKS = 5  # of training
 

@@ -7,12 +7,14 @@ from typing import Any
 
 import torch
 
-from admrl_native.algorithms.admrl import MetaTrainer
+from admrl_native.algorithms.admrl.learner import MetaTrainer
+from admrl_native.algorithms.methods import METHODS
 from admrl_native.algorithms.settings import (
     ScheduleSettings,
     TaskSelectionSettings,
     TrainingSettings,
 )
+from admrl_native.algorithms.setup import Setup
 from admrl_native.families.catalogue import make_family
 from admrl_native.families.physics import PhysicsSettings
 from admrl_native.networks.settings import NetworkSettings
@@ -112,15 +114,10 @@ def make_trainer(
     threads: int = 1,
     settings: TrainingSettings = SETTINGS,
 ) -> MetaTrainer:
-    return MetaTrainer(
-        make_family(family),
-        settings,
-        method=method,
-        seed=seed,
-        threads=threads,
-        device="cpu",
-        observer=observer,
-    )
+    setup = Setup(make_family(family), settings, seed, threads, "cpu", observer)
+    learner = METHODS[method].learner(setup)
+    assert isinstance(learner, MetaTrainer)
+    return learner
 
 
 def flags(**changes: Any) -> list[str]:

@@ -16,10 +16,12 @@ find_library()  # refuses a missing or unsuitable MuJoCo now, not in the middle 
 
 if TYPE_CHECKING:
     from ._core import NotFiniteError, SimulationError, SolverError, build_info
-    from .algorithms.gradient_check import GradientCheck
-    from .api import Run, check_task_gradient, resume, train
+    from .activities.checking import check_task_gradient
+    from .activities.evaluating.run import evaluate_run
+    from .activities.runs import Run
+    from .api import resume, train
     from .errors import NumericalError
-    from .evaluating import evaluate_run
+    from .evaluation.gradient_check import GradientCheck
     from .families.catalogue import FAMILIES, make_family
     from .families.declaration import Family
     from .krylov import LanczosResult, SolveResult, lanczos, solve_symmetric
@@ -32,15 +34,15 @@ _PUBLIC = {
     "Family": (".families.declaration", "Family"),
     "NotFiniteError": ("._native", "_core.NotFiniteError"),
     "NumericalError": (".errors", "NumericalError"),
-    "GradientCheck": (".algorithms.gradient_check", "GradientCheck"),
+    "GradientCheck": (".evaluation.gradient_check", "GradientCheck"),
     "LanczosResult": (".krylov", "LanczosResult"),
-    "Run": (".api", "Run"),
+    "Run": (".activities.runs", "Run"),
     "SimulationError": ("._native", "_core.SimulationError"),
     "SolveResult": (".krylov", "SolveResult"),
     "SolverError": ("._native", "_core.SolverError"),
     "build_info": ("._native", "_core.build_info"),
-    "check_task_gradient": (".api", "check_task_gradient"),
-    "evaluate_run": (".evaluating", "evaluate_run"),
+    "check_task_gradient": (".activities.checking", "check_task_gradient"),
+    "evaluate_run": (".activities.evaluating.run", "evaluate_run"),
     "lanczos": (".krylov", "lanczos"),
     "make_family": (".families.catalogue", "make_family"),
     "resume": (".api", "resume"),

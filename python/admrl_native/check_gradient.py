@@ -20,10 +20,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: list[str], go_on: list[str]) -> int:
-    from . import api
-    from .runs.config import available_cpus
-    from .runs.folder import is_part_of_run
-    from .runs.metrics import finite
+    from .activities.checking import check_task_gradient
+    from .configuration.config import available_cpus
+    from .store.folder import is_part_of_run
+    from .store.metrics import finite
 
     given = vars(_parser().parse_args(argv))
     figures: pathlib.Path | None = given.pop("json", None)
@@ -36,7 +36,7 @@ def _main(argv: list[str], go_on: list[str]) -> int:
             raise SettingError("json", f"expected a file that can be written: {error}") from error
     given.setdefault("workers", available_cpus())
     go_on.append(f"admrl check-gradient {shlex.join(argv)}")
-    check = api.check_task_gradient(**given)
+    check = check_task_gradient(**given)
     if figures is not None:  # before anything is shown
         figures.write_text(json.dumps(finite(check.to_dict()), indent=1) + "\n")
     task = ", ".join(f"{x:.4g}" for x in check.psi)
@@ -46,10 +46,10 @@ def _main(argv: list[str], go_on: list[str]) -> int:
 
 
 def _parser() -> command.Parser:
+    from .activities.checking import GROUP
     from .algorithms.settings import GradientCheckSettings
-    from .runs.config import DEVICES
-    from .runs.gradient_check import GROUP
-    from .runs.options import options, options_of
+    from .configuration.config import DEVICES
+    from .configuration.options import options, options_of
 
     parser = command.Parser(
         "check-gradient",

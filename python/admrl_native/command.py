@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import sys
+import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -16,8 +17,8 @@ from .settings import SettingError
 from .terminal import lasting_output
 
 if TYPE_CHECKING:
+    from .configuration.options import Option
     from .evaluation.settings import OracleSettings
-    from .runs.options import Option
 
 _USAGE, _FAILED = 2, 1
 _ORACLE = "oracle_"  # before the names of its options
@@ -36,9 +37,14 @@ def run(name: str, body: Callable[[list[str]], int], positional: tuple[str, ...]
     go_on: list[str] = []
     received: list[int] = []
 
+    saying = threading.RLock()
+    said: list[str] = []
+
     def last_words() -> None:
-        how = f"; go on with: {go_on[0]}" if go_on else ""
-        print(f"interrupted{how}", file=sys.stderr, flush=True)
+        with saying:  # the watcher of signals may come to say them at the same moment
+            if not said:
+                said.append("interrupted" + (f"; go on with: {go_on[0]}" if go_on else ""))
+                print(said[0], file=sys.stderr, flush=True)
 
     def failed(problem: str, status: int) -> int:
         print(f"admrl {name}: error: {_in_one_line(problem)}", file=sys.stderr)
@@ -136,7 +142,7 @@ def add_executor(group: Any) -> None:
     Args:
         group: of arguments.
     """
-    from .runs.executor import EXECUTORS
+    from .jobs.executor import EXECUTORS
 
     group.add_argument(
         "--executor",
@@ -152,8 +158,8 @@ def add_executor(group: Any) -> None:
 
 def add_oracle(parser: Parser) -> None:
     """The flags of the learner that stands for A*; `take_oracle` reads them."""
+    from .configuration.options import options_of
     from .evaluation.settings import OracleSettings
-    from .runs.options import options_of
 
     defaults = OracleSettings()
     parser.add_settings(

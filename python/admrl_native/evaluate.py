@@ -16,7 +16,7 @@ from .settings import SettingError
 
 if TYPE_CHECKING:
     from .evaluation.metrics import Estimate
-    from .runs.evaluations import StoredEvaluation
+    from .store.returns import StoredEvaluation
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26,8 +26,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: list[str], go_on: list[str]) -> int:
-    from .evaluating import evaluate_run
-    from .runs.evaluations import read_evaluation
+    from .activities.evaluating.run import evaluate_run
+    from .store.returns import read_evaluation
 
     given = vars(_parser().parse_args(argv))
     tasks: pathlib.Path | None = given.pop("tasks", None)
@@ -84,7 +84,7 @@ def read_tasks(path: pathlib.Path) -> list[tuple[float, ...]]:
 def _table(evaluation: StoredEvaluation) -> str:
     """A line for each n: mean and worst return and, where known, gaps; then who gives A*."""
     from .evaluation.comparison import ORACLE, compare
-    from .runs.evaluations import best_oracle, run_returns
+    from .store.returns import best_oracle, run_returns
 
     psis = evaluation.psis
     found = compare(
@@ -137,8 +137,8 @@ def _reasons(unknown: Mapping[int, str]) -> dict[str, list[str]]:
 
 
 def _parser() -> command.Parser:
+    from .configuration.config import DEVICES
     from .evaluation.grids import GRIDS
-    from .runs.config import DEVICES
 
     parser = command.Parser(
         "evaluate",

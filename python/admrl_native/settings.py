@@ -1,7 +1,7 @@
 """Frozen, validated settings: the base of every configuration dataclass.
 
 A module that has constants declares them beside the code that uses them, as a `Settings` dataclass
-whose fields are made by `setting`. `runs.config.Config` composes them; the command line is
+whose fields are made by `setting`. `configuration.config.Config` composes them; the command line is
 generated from the same declarations.
 """
 

@@ -13,7 +13,7 @@ from .command import integer
 from .settings import SettingError
 
 if TYPE_CHECKING:
-    from .runs.sweep import Cell, Sweep
+    from .configuration.cells import Sweep
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,48 +27,20 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: list[str], go_on: list[str]) -> int:
-    from .runs import sweep_folder
-    from .runs.executor import make_executor
-    from .runs.sweep import run_sweep
-    from .runs.sweep_progress import make_sweep_progress
-    from .sweep_job import make_worker
+    from .activities.sweeping.run import run
 
     given = vars(_parser().parse_args(argv))
-    out: pathlib.Path = given.pop("out").resolve()
-    kind, address = given.pop("executor", "local"), given.pop("ray_address", None)
-    workers = given.pop("workers", None)
-    sweep = _read_sweep(given)
-    cells = sweep.cells()
-    if workers is None:
-        workers = _default_workers(sweep.threads)
-    trained = {c.name for c in cells if sweep_folder.is_trained(out / c.name, c.config)}
-    _check_machine(cells, kind, workers, sweep.device)
-    executor = make_executor(
-        kind,
-        make_worker,
-        (out, sweep.evaluation),
-        workers,
-        address,
-        sweep.threads,
-    )
-    # Whether an evaluation is complete is known to those who would go on with it.
-    finished = trained if sweep.evaluation is None else set()
+    out = given.pop("out").resolve()
+    machine = {k: given.pop(k) for k in ("executor", "workers", "ray_address") if k in given}
     command_line = f"admrl sweep {shlex.join(argv)}"
-    about = {"command": command_line, **sweep.to_dict(), "runs": [cell.name for cell in cells]}
-    failures: dict[str, str] = {}
-    if len(finished) < len(cells):
-        with executor, sweep_folder.locked(out, about):
-            go_on.append(command_line)
-            print(f"runs in {out}; Ctrl-C leaves a sweep that the same command continues")
-            failures = run_sweep(cells, finished, out, executor, make_sweep_progress())
-    _print_end(out, len(cells), failures)
+    failures = run(_read_sweep(given), out, command_line, sys.stdout, go_on, **machine)
     return 1 if failures else 0
 
 
 def _read_sweep(given: dict[str, Any]) -> Sweep:
     """What is asked for, from the options that are given; other options are the runs' settings."""
-    from .runs.config import DEFAULT_FAMILY
-    from .runs.sweep import Evaluation, Sweep, parse_vary
+    from .configuration.cells import Evaluation, Sweep, parse_vary
+    from .configuration.config import DEFAULT_FAMILY
 
     of_evaluation = ("real_samples", "episodes", "oracle")
     grids = given.pop("evaluate", None)
@@ -92,47 +64,13 @@ def _read_sweep(given: dict[str, Any]) -> Sweep:
     )
 
 
-def _default_workers(threads: int) -> int:
-    from .runs.config import available_cpus
-
-    return max(1, available_cpus() // threads)
-
-
-def _check_machine(cells: Sequence[Cell], executor: str, workers: int, device: str) -> None:
-    """Whether this machine can do the runs, which the others are expected to resemble."""
-    from . import api
-    from .runs.memory import check_memory
-
-    if executor == "ray" and device == "cuda":
-        raise SettingError("device", "expected cpu or auto: Ray is not asked for GPUs")
-    different = {(c.config.family.name, c.config.training.physics): c.config for c in cells}
-    for config in different.values():
-        api.check_simulation(config)
-    for cell in cells:
-        check_memory(cell.config, processes=1 if executor == "ray" else workers)
-    if device == "cuda":
-        api.resolve_device(device)
-
-
-def _print_end(out: pathlib.Path, runs: int, failures: dict[str, str]) -> None:
-    from .runs.sweep_folder import error_file
-
-    print(f"{runs - len(failures)} of {runs} runs are done, in {out}")
-    for name, reason in failures.items():
-        print(f"failed: {name}: {reason}  (more in {error_file(out, name)})")
-    if failures:
-        print("the same command tries them again")
-    if len(failures) < runs:
-        print(f"compare the runs: admrl report {shlex.quote(str(out))}/*-seed*/", flush=True)
-
-
 def _parser() -> command.Parser:
     from .algorithms.methods import METHODS
+    from .configuration.config import DEFAULT_FAMILY, DEVICES
+    from .configuration.options import options
+    from .configuration.presets import PRESETS
     from .evaluation.grids import GRIDS
     from .families.catalogue import FAMILIES
-    from .runs.config import DEFAULT_FAMILY, DEVICES
-    from .runs.options import options
-    from .runs.presets import PRESETS
 
     parser = command.Parser(
         "sweep",

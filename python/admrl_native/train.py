@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import pathlib
-import shlex
 import sys
 import types
 from collections.abc import Sequence
-from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from . import command
@@ -15,9 +13,10 @@ from .command import integer, real, shown
 from .settings import SettingError
 
 if TYPE_CHECKING:
-    from .runs.options import Option
+    from .configuration.options import Option
 
 # Options beside --resume that must agree with the run, by their name in its configuration.
+_NAMED = ("family", "method", "seed", "threads", "device", "first_psi")  # of `make_config`
 _FIXED = ("family", "method", "preset", "seed", "first_psi")
 
 
@@ -27,54 +26,29 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None, go_on: list[str]) -> int:
-    from . import api
-    from .runs import folder as folders
-    from .runs.config import make_config
-    from .runs.memory import check_memory
-    from .runs.progress import make_progress
-    from .runs.recorder import is_complete
-    from .runs.summary import write_summary
+    from .activities.runs import open_to_compute
+    from .activities.training import run as training
+    from .configuration.config import make_config
 
     given = vars(_parser().parse_args(sys.argv[1:] if argv is None else argv))
     if "resume" in given:
-        folder, config = api.open_to_resume(
-            given["resume"], threads=given.get("threads"), device=given.get("device")
-        )
-        folders.check_source(folder)
+        threads, device = given.get("threads"), given.get("device")
+        folder, config = open_to_compute(given["resume"], threads=threads, device=device)
         _check_agreement(given, config, folder.path)
-    else:
-        named = {
-            k: given.pop(k)
-            for k in ("method", "seed", "threads", "device", "first_psi")
-            if k in given
-        }
-        out, family = given.pop("out", None), given.pop("family", None)
-        preset_name = given.pop("preset", "quick")
-        families = {} if family is None else {"family": family}
-        config = make_config(**families, preset_name=preset_name, **named, overrides=given)
-        api.resolve_device(config.device)
-        check_memory(config)
-        api.check_simulation(config)
-        created = folders.create(folders.default_path(config) if out is None else out, config)
-        folder, config = folders.open_folder(created.path)
-    go_on.append(shlex.join(["admrl", "train", "--resume", str(folder.path)]))
-    if is_complete(folder):
-        print(f"{folder.path} is complete; nothing is left to train", flush=True)
-    else:
-        print(f"training in {folder.path}; Ctrl-C leaves a run that --resume continues", flush=True)
-        new = "resume" not in given
-        with folders.removed_if_nothing_is_learned(folder, go_on) if new else nullcontext():
-            api.carry_on(folder, config, make_progress(config))
-    picture = write_summary(folder.path, sys.stdout)
-    shown_in = "" if picture is None else f", picture in {picture}"
-    print(f"results in {folder.path}{shown_in}", flush=True)
+        training.resume(folder, config, sys.stdout, go_on)
+        return 0
+    out = given.pop("out", None)
+    named = {k: given.pop(k) for k in _NAMED if k in given}
+    preset_name = given.pop("preset", "quick")
+    config = make_config(preset_name=preset_name, **named, overrides=given)
+    training.begin(config, out, sys.stdout, go_on)
     return 0
 
 
 def _check_agreement(given: dict[str, Any], config: Any, path: pathlib.Path) -> None:
     """--resume takes everything from the folder; what is said again must be the same."""
-    from .runs.config import check_is_read
-    from .runs.options import options
+    from .configuration.config import check_is_read
+    from .configuration.options import options
 
     for name, value in given.items():
         check_is_read(name, (config.method,))
@@ -94,10 +68,10 @@ def _check_agreement(given: dict[str, Any], config: Any, path: pathlib.Path) -> 
 
 def _parser() -> command.Parser:
     from .algorithms.methods import METHODS
+    from .configuration.config import DEFAULT_FAMILY, DEVICES
+    from .configuration.options import options
+    from .configuration.presets import PRESETS
     from .families.catalogue import FAMILIES
-    from .runs.config import DEFAULT_FAMILY, DEVICES
-    from .runs.options import options
-    from .runs.presets import PRESETS
 
     parser = command.Parser(
         "train",
@@ -158,8 +132,8 @@ def _one_of(names: Any, default: str) -> str:
 
 def _defaults(option: Option) -> str:
     """What the presets say: "(default: 0.01 nats)", or "(quick 5, small 6, paper 10 to 20)"."""
+    from .configuration.presets import PRESETS, preset
     from .families.catalogue import FAMILIES
-    from .runs.presets import PRESETS, preset
 
     found = {}
     for name in PRESETS:

@@ -6,7 +6,7 @@ import pathlib
 import pytest
 
 import admrl_native as admrl
-from admrl_native.runs.recorder import Recorder
+from admrl_native.activities.training.recorder import Recorder
 from toy import OPTIONS
 
 

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from admrl_native.algorithms.t_interval import t_quantile
 from admrl_native.evaluation.comparison import Returns, RunReturns, compare
 from admrl_native.evaluation.metrics import STATISTICS, Spread, probability_of_improvement
+from admrl_native.evaluation.t_interval import t_quantile
 
 TASKS, EPISODES, NOISE = 6, 20, 3.0
 BEST = 100.0

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 import torch
 
+from admrl_native.algorithms.pearl.settings import PearlSettings
+from admrl_native.algorithms.pearl.update import PearlUpdate, with_latent
 from admrl_native.sampling.task_replay import Transitions
-from admrl_native.training.pearl_settings import PearlSettings
-from admrl_native.training.pearl_update import PearlUpdate, with_latent
 from admrl_native.training.sac import SacBatch
 from admrl_native.training.sac_settings import SacSettings
 

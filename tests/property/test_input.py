@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from admrl_native.command import Parser, real
+from admrl_native.configuration.config import Config, make_config
 from admrl_native.evaluate import read_tasks
-from admrl_native.runs.config import Config, make_config
-from admrl_native.runs.metrics import finite, read_metrics
-from admrl_native.runs.storage import DamagedFile, parse_json, read_yaml, seal, unseal
 from admrl_native.settings import SettingError
+from admrl_native.store.files import DamagedFile, parse_json, read_yaml, seal, unseal
+from admrl_native.store.metrics import finite, read_metrics
 from mutations import TEXTS
 
 # The same inputs every time, and nothing kept: a test must not pass or fail by chance.

@@ -10,8 +10,8 @@ import pytest
 import yaml
 
 from admrl_native import cli
-from admrl_native.runs import folder as folders
-from admrl_native.runs.config import make_config
+from admrl_native.configuration.config import make_config
+from admrl_native.store import folder as folders
 
 _RUN = "DIR/run"
 

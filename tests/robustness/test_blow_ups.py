@@ -17,10 +17,13 @@ import pytest
 import torch
 
 import admrl_native as admrl
+from admrl_native.activities.evaluating.run import evaluate_run
 from admrl_native.algorithms.iterative import IterativeLearner
-from admrl_native.algorithms.methods import METHODS, learner_class
+from admrl_native.algorithms.methods import METHODS
+from admrl_native.algorithms.setup import Setup
 from admrl_native.algorithms.workshop import Workshop
-from admrl_native.evaluating import evaluate_run
+from admrl_native.configuration.options import override
+from admrl_native.configuration.presets import preset
 from admrl_native.evaluation.oracle import learn
 from admrl_native.evaluation.settings import OracleSettings
 from admrl_native.families.catalogue import FAMILIES, make_family
@@ -29,9 +32,8 @@ from admrl_native.families.native import native_simulation
 from admrl_native.families.physics import PhysicsSettings
 from admrl_native.families.start import check_start
 from admrl_native.families.torch_family import TorchFamily
-from admrl_native.runs.options import override
-from admrl_native.runs.presets import preset
-from admrl_native.runs.summary import print_table, summarise
+from admrl_native.reporting.run_summary import summarise
+from admrl_native.reporting.run_table import print_table
 from admrl_native.sampling import real
 from admrl_native.sampling.trajectories import Trajectories
 from admrl_native.settings import SettingError
@@ -212,9 +214,7 @@ def settings_of(method: str) -> Any:
 
 
 def learner_of(method: str, family: Family, memory: Memory) -> Any:
-    return learner_class(method)(
-        family, settings_of(method), method=method, seed=1, threads=1, device="cpu", observer=memory
-    )
+    return METHODS[method].learner(Setup(family, settings_of(method), 1, 1, "cpu", memory))
 
 
 def learned(method: str, family: Family) -> tuple[Memory, dict[str, Any]]:

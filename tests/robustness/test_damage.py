@@ -16,12 +16,12 @@ import yaml
 
 import admrl_native as admrl
 import fuzz
-from admrl_native import cli, evaluating
+from admrl_native import cli
 from admrl_native.families.declaration import Family, ObsBlock
-from admrl_native.runs import checkpoint as checkpoints
-from admrl_native.runs.checkpoint import Checkpoint
-from admrl_native.runs.storage import DamagedFile, read_yaml
 from admrl_native.settings import SettingError
+from admrl_native.store import checkpoint as checkpoints
+from admrl_native.store.checkpoint import Checkpoint
+from admrl_native.store.files import DamagedFile, read_yaml
 
 
 @pytest.fixture(scope="module")
@@ -115,7 +115,7 @@ def test_a_damaged_oracle_is_named(begun: fuzz.Place, suffix: str) -> None:
     content[-9] ^= 1
     file.write_bytes(content)
     with pytest.raises(DamagedFile, match=r"changed|JSON|Expecting|delimiter") as caught:
-        evaluating.evaluate_run(begun.done, "mine", psis=fuzz._PSIS, **begun.evaluation())
+        admrl.evaluate_run(begun.done, "mine", psis=fuzz._PSIS, **begun.evaluation())
     assert str(caught.value).startswith(f"{file}: expected ")
     assert "to have it learned anew" in str(caught.value)
 
@@ -279,7 +279,7 @@ def test_what_numpy_and_pathlib_make_is_taken(begun: fuzz.Place) -> None:
     assert values["settings"]["networks"]["dynamics_hidden"] == [8]
     tasks = np.array(fuzz._PSIS)
     evaluation = {**begun.evaluation(), "real_samples": np.int64(40), "episodes": np.int64(2)}
-    path = evaluating.evaluate_run(str(begun.done), "mine", psis=tasks, **evaluation)
+    path = admrl.evaluate_run(str(begun.done), "mine", psis=tasks, **evaluation)
     assert path.name == "evaluation.json"
     with pytest.raises(fuzz.Accepted):
         admrl.check_task_gradient(begun.done, np.array([0.0, 1.5]), out=begun.path / "new.jsonl")
@@ -320,7 +320,7 @@ def test_what_is_no_value_is_one_line(
 @pytest.mark.parametrize("episodes", [0, "2", 2.0, None])
 def test_episodes_that_are_none(begun: fuzz.Place, episodes: object) -> None:
     with pytest.raises(SettingError, match=r"^episodes: expected "):
-        evaluating.evaluate_run(begun.done, episodes=episodes, progress=False)
+        admrl.evaluate_run(begun.done, episodes=episodes, progress=False)
 
 
 _DECLARATION: dict[str, Any] = {

@@ -10,8 +10,8 @@ import safetensors.torch
 import torch
 
 from admrl_native import cli
-from admrl_native.algorithms.methods import METHODS, reads
-from admrl_native.runs.options import options
+from admrl_native.algorithms.methods import METHODS
+from admrl_native.configuration.options import options
 from model_free import tiny_options
 from toy import OPTIONS
 
@@ -39,12 +39,12 @@ def test_extreme_settings_end_in_one_line(
     ends = []
     for name, value in EXTREMES.items():
         option = options()[name]
-        if not reads(method, option.group, option.field):
+        if not METHODS[method].reads(option.group, option.field):
             continue
         words = ["train", "--method", method, "--out", str(tmp_path / name), "--threads", "1"]
         for key, given in {**tiny, name: value}.items():
             values = given if isinstance(given, tuple) else (given,)
-            if reads(method, options()[key].group, options()[key].field):
+            if METHODS[method].reads(options()[key].group, options()[key].field):
                 words += ["--" + key.replace("_", "-"), *map(str, values)]
         status = cli.main(words)
         error = capsys.readouterr().err

@@ -109,6 +109,36 @@ def test_an_import_is_ended_at_once(tmp_path: pathlib.Path) -> None:
     assert error == "interrupted; go on with: admrl go on\n"
 
 
+def test_the_last_words_are_said_once() -> None:
+    """Also where the patience ends while they are being said."""
+    script = (
+        "import sys, time\n"
+        "from admrl_native.command import run\n"
+        "class Slow:\n"
+        "    def __getattr__(self, name):\n"
+        "        return getattr(sys.__stderr__, name)\n"
+        "    def write(self, text):\n"
+        "        time.sleep(0.4)\n"
+        "        return sys.__stderr__.write(text)\n"
+        "sys.stderr = Slow()\n"
+        "def body(go_on):\n"
+        "    go_on.append('admrl go on')\n"
+        "    print('ready', flush=True)\n"
+        "    try:\n"
+        "        while True:\n"
+        "            time.sleep(0.01)\n"
+        "    finally:\n"
+        "        time.sleep(0.9)\n"
+        "sys.exit(run('wait', body))\n"
+    )
+    process = started(script)
+    time.sleep(0.2)  # it is in its loop
+    process.send_signal(signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error == "interrupted; go on with: admrl go on\n"
+
+
 def test_handlers_are_put_back_and_the_watcher_ends() -> None:
     before = [signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)]
     threads = threading.active_count()

@@ -15,8 +15,8 @@ from admrl_native import cli
 from admrl_native.algorithms.workshop import Workshop
 from admrl_native.errors import NumericalError
 from admrl_native.families.catalogue import make_family
-from admrl_native.runs.executor import make_executor
-from admrl_native.runs.summary import write_summary
+from admrl_native.jobs.executor import make_executor
+from admrl_native.reporting.run_table import write_summary
 from admrl_native.sampling.trajectories import Trajectories
 from admrl_native.training.compute import Targets
 from admrl_native.training.native_compute import NativeCompute

@@ -21,7 +21,7 @@ import pytest
 import admrl_native as admrl
 from admrl_native import cli
 from admrl_native.evaluation.settings import OracleSettings
-from admrl_native.runs.executor import Executor, make_executor
+from admrl_native.jobs.executor import Executor, make_executor
 from admrl_native.settings import SettingError
 from jobs import Log, attempts, make_nothing, make_squares
 from toy import OPTIONS, flags

@@ -12,11 +12,11 @@ import pytest
 
 from admrl_native import cli
 from admrl_native.algorithms.workshop import Workshop
-from admrl_native.runs import folder as folders
-from admrl_native.runs import memory
-from admrl_native.runs.config import make_config
-from admrl_native.runs.job_log import JobLog
+from admrl_native.configuration import memory
+from admrl_native.configuration.config import make_config
 from admrl_native.settings import SettingError
+from admrl_native.store import folder as folders
+from admrl_native.store.job_log import JobLog
 from toy import OPTIONS
 
 WORDS = [

@@ -15,10 +15,10 @@ import yaml
 
 import admrl_native as admrl
 from admrl_native import cli
-from admrl_native.runs import checkpoint as checkpoints
-from admrl_native.runs.recorder import Recorder
-from admrl_native.runs.storage import lock_file, read_yaml
+from admrl_native.activities.training.recorder import Recorder
 from admrl_native.settings import SettingError
+from admrl_native.store import checkpoint as checkpoints
+from admrl_native.store.files import lock_file, read_yaml
 from toy import OPTIONS
 
 

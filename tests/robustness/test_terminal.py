@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from admrl_native import terminal
-from admrl_native.runs.summary import write_summary
+from admrl_native.reporting.run_table import write_summary
 from admrl_native.terminal import Output
 from synthetic_runs import make_run
 from toy import flags
@@ -109,7 +109,7 @@ def test_a_picture_ends_nothing(
 
     run = make_run(tmp_path / "run", "Ant2D")
     if setting == "draw":
-        monkeypatch.setattr("admrl_native.runs.picture._draw_tasks", lambda *_: 1 / 0)
+        monkeypatch.setattr("admrl_native.reporting.run_picture._draw_tasks", lambda *_: 1 / 0)
         assert write_summary(run) is None
         assert capsys.readouterr().err == "picture not drawn: division by zero\n"
         return
@@ -123,8 +123,8 @@ def test_names_are_no_formulas(tmp_path: pathlib.Path) -> None:
     import dataclasses
 
     from admrl_native.families.catalogue import make_family
-    from admrl_native.runs import summary
-    from admrl_native.runs.picture import draw
+    from admrl_native.reporting import run_summary as summary
+    from admrl_native.reporting.run_picture import draw
 
     whole = summary.summarise(make_run(tmp_path / "run", "Ant2D"))
     named = dataclasses.replace(make_family("Ant2D"), task_names=(r"$\frac$", "$$ ^_{"))

@@ -31,7 +31,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     module = importlib.util.module_from_spec(spec)
     monkeypatch.setitem(sys.modules, "fake_trainer", module)
     spec.loader.exec_module(module)
-    monkeypatch.setitem(sys.modules, "admrl_native.algorithms.admrl", module)
+    monkeypatch.setitem(sys.modules, "admrl_native.algorithms.admrl.learner", module)
     monkeypatch.setattr("os.fsync", lambda _: None)  # no test cuts the power
     return module
 

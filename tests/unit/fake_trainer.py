@@ -17,8 +17,6 @@ from typing import Any
 
 import torch
 
-METHODS = ("admrl", "mb-unif", "mb-gauss")
-
 
 @dataclasses.dataclass
 class Interruption:
@@ -53,23 +51,13 @@ class _Interrupting:
 
 
 class MetaTrainer:
-    def __init__(
-        self,
-        family: Any,
-        settings: Any,
-        *,
-        method: str,
-        seed: int,
-        threads: int,
-        device: str,
-        observer: Any,
-        first_psi: tuple[float, ...] | None = None,
-    ) -> None:
-        self.family, self.settings, self.method, self.seed = family, settings, method, seed
-        self.observer = _Interrupting(observer)
-        self.workshop = types.SimpleNamespace(threads=threads, device=device)
-        self.first_psi = first_psi
-        self.weight = torch.tensor([float(seed)])
+    def __init__(self, setup: Any, selector: Any) -> None:
+        self.family, self.settings, self.seed = setup.family, setup.settings, setup.seed
+        self.climbs = type(selector).__name__ == "GradientAscent"
+        self.observer = _Interrupting(setup.observer)
+        self.workshop = types.SimpleNamespace(threads=setup.threads, device=setup.device)
+        self.first_psi = setup.first_psi
+        self.weight = torch.tensor([float(setup.seed)])
         self.moment = torch.zeros(())
         self.data: dict[str, list[torch.Tensor]] = {"train": [], "validation": []}
         self.task = self.stage = 0
@@ -114,7 +102,7 @@ class MetaTrainer:
                 self.stage += 1
                 self._checkpoint()
             k = self.family.task_dim
-            if self.method == "admrl" and 0 < self.task < schedule.n_tasks - 1:
+            if self.climbs and 0 < self.task < schedule.n_tasks - 1:
                 self.observer.phase("task-gradient", task=self.task, steps=1)
                 solve = {
                     "method": "cgnr", "status": "converged", "iterations": 7,
@@ -199,7 +187,7 @@ class MetaTrainer:
 
 
 if __name__ == "__main__":
-    sys.modules["admrl_native.algorithms.admrl"] = sys.modules[__name__]
+    sys.modules["admrl_native.algorithms.admrl.learner"] = sys.modules[__name__]
     from admrl_native.cli import main
 
     sys.exit(main(["train", *sys.argv[1:]]))

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 import admrl_native as admrl
-from admrl_native.runs import folder as folders
-from admrl_native.runs.config import make_config
+from admrl_native.configuration.config import make_config
 from admrl_native.settings import SettingError
+from admrl_native.store import folder as folders
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:

@@ -18,36 +18,15 @@ LEAVES = {
     "_mujoco", "_native", "_core", "_vectors",
 }  # fmt: skip
 
-# What each folder may import besides itself and `settings`.
-ALLOWED: dict[str, set[str]] = {
-    "families": set(),
-    "networks": set(),
-    "sampling": {"networks", "families"},
-    "training": {"sampling", "networks", "families"},
-    "task_gradient": {"training", "sampling", "networks", "families"},
-    "meta_gradient": {"task_gradient", "training", "sampling", "networks", "families"},
-    "algorithms": {
-        "meta_gradient",
-        "task_gradient",
-        "training",
-        "sampling",
-        "networks",
-        "families",
-    },
-    "evaluation": {"algorithms", "task_gradient", "training", "sampling", "networks", "families"},
-    "runs": {
-        "evaluation",
-        "algorithms",
-        "task_gradient",
-        "training",
-        "sampling",
-        "networks",
-        "families",
-    },
-    # reads run folders and films their policies
-    "reporting": {"runs", "evaluation", "algorithms", "sampling", "networks", "families"},
-    "testing": {"sampling", "networks"},  # for tests and users: no other layer imports it
-}
+# The floors of the house, from the ground: each may import those before it.
+FLOORS = (
+    "families", "networks", "sampling", "training", "task_gradient", "meta_gradient", "algorithms",
+    "evaluation", "configuration", "store", "jobs", "show", "reporting", "activities",
+)  # fmt: skip
+ALLOWED = {floor: set(FLOORS[:i]) for i, floor in enumerate(FLOORS)}
+ALLOWED["networks"] = set()
+ALLOWED["jobs"] = set()
+ALLOWED["testing"] = {"sampling", "networks"}  # for tests and users: no other floor imports it
 # Modules of the package root other than the leaves are command lines, or the root itself: on top.
 
 # The only files that see the native core.
@@ -68,9 +47,9 @@ NATIVE = {
 }
 
 # The only file that imports Ray, which is an extra.
-RAY = "runs/ray_workers.py"
+RAY = "jobs/ray_workers.py"
 
-# Learning code computes: files, clocks and the command line belong to `runs` and the commands.
+# Learning code computes: files, clocks and the command line belong to the floors above.
 PURE = (
     "evaluation", "algorithms", "meta_gradient", "task_gradient", "training", "sampling",
     "networks", "testing",
@@ -133,19 +112,54 @@ def violations(package: pathlib.Path) -> list[str]:
     return out
 
 
+def circles(package: pathlib.Path) -> list[str]:
+    """Modules that import one another, directly or through others, wherever in them."""
+    modules = {
+        ".".join(path.relative_to(package).with_suffix("").parts): path
+        for path in package.rglob("*.py")
+    }
+    graph: dict[str, set[str]] = {}
+    for name, path in modules.items():
+        below = [b for top, b in modules_imported(path, package) if top == package.name]
+        found = {b if b in modules else b.rpartition(".")[0] for b in below}
+        graph[name] = found & modules.keys() - {name}
+    while True:  # what imports none of the rest, or is imported by none of it, is in no circle
+        imported = set().union(*graph.values())
+        rest = {n: f & graph.keys() for n, f in graph.items() if f & graph.keys() and n in imported}
+        if rest == graph:
+            break
+        graph = rest
+    return sorted(graph)
+
+
 def test_the_package_keeps_its_layers() -> None:
     assert violations(PACKAGE) == []
+    assert circles(PACKAGE) == []
+
+
+def test_a_circle_is_found(tmp_path: pathlib.Path) -> None:
+    package = tmp_path / "admrl_native"
+    for name, source in {
+        "store/a.py": "from .b import B",
+        "store/b.py": "def f():\n    from . import c",
+        "store/c.py": "from ..store.a import A",
+        "store/d.py": "import json",
+        "store/e.py": "from .d import D",
+    }.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(source, encoding="utf-8")
+    assert circles(package) == ["store.a", "store.b", "store.c"]
 
 
 @pytest.mark.parametrize(
     ("file", "source", "expected"),
     [
-        ("algorithms/admrl.py", "from ..runs.config import Config", "imports runs"),
-        ("algorithms/admrl.py", "import admrl_native.runs", "imports runs"),
-        ("algorithms/admrl.py", "def f():\n    from ..runs import config", "imports runs"),
-        ("algorithms/admrl.py", "import time", "imports time"),
-        ("algorithms/admrl.py", "from sys import argv", "imports sys"),
-        ("algorithms/admrl.py", "open('x')", "calls open()"),
+        ("algorithms/learner.py", "from ..store.data import D", "imports store"),
+        ("algorithms/learner.py", "import admrl_native.store", "imports store"),
+        ("algorithms/learner.py", "def f():\n    from ..store import data", "imports store"),
+        ("algorithms/learner.py", "import time", "imports time"),
+        ("algorithms/learner.py", "from sys import argv", "imports sys"),
+        ("algorithms/learner.py", "open('x')", "calls open()"),
         ("training/trpo.py", "from ..task_gradient import solve", "imports task_gradient"),
         ("training/trpo.py", "from ..algorithms.admrl import train", "imports algorithms"),
         ("training/trpo.py", "from ..testing import random_problem", "imports testing"),
@@ -157,8 +171,8 @@ def test_the_package_keeps_its_layers() -> None:
         ("settings.py", "from .families import catalogue", "imports families"),
         ("sweep.py", "def f():\n    import ray", "imports ray"),
         ("evaluation/oracle.py", "from .. import make_family", "imports make_family"),
-        ("evaluation/oracle.py", "from ..runs.config import Config", "imports runs"),
-        ("runs/summary.py", "from ..reporting import page", "imports reporting"),
+        ("evaluation/oracle.py", "from ..store.data import D", "imports store"),
+        ("store/folder.py", "from ..reporting import page", "imports reporting"),
         ("misc/x.py", "", "misc/ is not a known layer"),
     ],
 )
@@ -173,15 +187,15 @@ def test_a_breach_is_found(tmp_path: pathlib.Path, file: str, source: str, expec
     ("file", "source"),
     [
         (
-            "algorithms/admrl.py",
+            "algorithms/learner.py",
             "from ..training.trpo import T\nfrom .a import b\nimport torch",
         ),
         ("families/native.py", "from .._native import _core\nfrom ..settings import Settings"),
         (
             "train.py",
-            "import time\nfrom .runs import config\nfrom .algorithms import a\nopen(a)",
+            "import time\nfrom .store import data\nfrom .algorithms import a\nopen(a)",
         ),
-        ("runs/config.py", "import time\nfrom ..algorithms.settings import S"),
+        ("configuration/config.py", "import time\nfrom ..algorithms.settings import S"),
     ],
 )
 def test_what_is_allowed_passes(tmp_path: pathlib.Path, file: str, source: str) -> None:

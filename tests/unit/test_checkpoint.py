@@ -11,14 +11,15 @@ import pytest
 import torch
 
 import admrl_native as admrl
-from admrl_native.runs import checkpoint as checkpoints
-from admrl_native.runs import folder as folders
-from admrl_native.runs.checkpoint import Checkpoint
-from admrl_native.runs.config import make_config
-from admrl_native.runs.data import DataShards
-from admrl_native.runs.progress import Silent
-from admrl_native.runs.recorder import Recorder, is_complete
+from admrl_native.activities.training.recorder import Recorder
+from admrl_native.configuration.config import make_config
 from admrl_native.settings import SettingError
+from admrl_native.show.progress import Progress
+from admrl_native.store import checkpoint as checkpoints
+from admrl_native.store import folder as folders
+from admrl_native.store.checkpoint import Checkpoint
+from admrl_native.store.data import DataShards
+from admrl_native.store.folder import is_complete
 
 # What differs between two runs of the same bits: times, and files made of them.
 _TIMED = ("config.yaml", "summary.png", ".lock")
@@ -159,7 +160,7 @@ def _contents(path: pathlib.Path) -> dict[str, object]:
 @pytest.fixture
 def no_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes longer than everything else in a tiny run."""
-    monkeypatch.setattr("admrl_native.api.write_summary", lambda _: None)
+    monkeypatch.setattr("admrl_native.activities.training.run.write_summary", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -229,11 +230,11 @@ def test_two_processes_cannot_train_in_one_folder(tmp_path: pathlib.Path) -> Non
     pytest.importorskip("fcntl", reason="folders are locked on POSIX only")
     config = make_config()
     folder = folders.create(tmp_path / "run", config)
-    recorder = Recorder(folder, config, Silent())
+    recorder = Recorder(folder, config, Progress())
     with pytest.raises(SettingError, match="which is in use"):
-        Recorder(folder, config, Silent())
+        Recorder(folder, config, Progress())
     recorder.close()
-    Recorder(folder, config, Silent()).close()
+    Recorder(folder, config, Progress()).close()
 
 
 def test_a_damaged_run_is_named_and_left_alone(

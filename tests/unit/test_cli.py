@@ -18,9 +18,9 @@ import yaml
 
 import admrl_native as admrl
 from admrl_native import cli
-from admrl_native.algorithms.methods import reads
-from admrl_native.runs.config import make_config
-from admrl_native.runs.options import options
+from admrl_native.algorithms.methods import METHODS
+from admrl_native.configuration.config import make_config
+from admrl_native.configuration.options import options
 
 _FLAGS = "--n-tasks 3 --n-zeroshot 2 --n-slbo 2 --n-slbo-first 2 --n-inner 2"
 _TINY = _FLAGS.split()
@@ -92,7 +92,7 @@ def test_every_value_can_be_overridden(fake: ModuleType, tmp_path: pathlib.Path)
     arguments: list[object] = []
     defaults = make_config(preset_name="small").training
     for option in options().values():
-        if not reads("admrl", option.group, option.field):
+        if not METHODS["admrl"].reads(option.group, option.field):
             continue
         value = option.of(defaults)
         if option.item is bool:

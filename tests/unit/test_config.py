@@ -10,12 +10,12 @@ import pytest
 import yaml
 
 from admrl_native.algorithms.settings import TrainingSettings
+from admrl_native.configuration.config import Config, available_cpus, make_config
+from admrl_native.configuration.options import override
+from admrl_native.configuration.presets import PAPER, PAPER_GRADIENT, PRESETS, preset
 from admrl_native.families.catalogue import FAMILIES, make_family
-from admrl_native.runs.config import Config, available_cpus, make_config
-from admrl_native.runs.options import override
-from admrl_native.runs.presets import PAPER, PAPER_GRADIENT, PRESETS, preset
-from admrl_native.runs.provenance import package_version, provenance
 from admrl_native.settings import SettingError
+from admrl_native.store.provenance import package_version, provenance
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -5,7 +5,8 @@ import math
 import pytest
 import torch
 
-from admrl_native.algorithms.admrl import MetaTrainer
+from admrl_native.algorithms.methods import METHODS
+from admrl_native.algorithms.setup import Setup
 from admrl_native.families.catalogue import make_family
 from model_free import MODEL_FREE, make_learner
 from toy import SETTINGS, Memory
@@ -17,15 +18,8 @@ needs_gpu = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA de
 @needs_gpu
 def test_trains_and_resumes_on_cuda():
     def trainer(memory):
-        return MetaTrainer(
-            make_family("Ant2D"),
-            SETTINGS,
-            method="admrl",
-            seed=0,
-            threads=1,
-            device="cuda",
-            observer=memory,
-        )
+        setup = Setup(make_family("Ant2D"), SETTINGS, device="cuda", observer=memory)
+        return METHODS["admrl"].learner(setup)
 
     whole = Memory()
     trainer(whole).train()

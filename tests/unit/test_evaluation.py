@@ -21,13 +21,13 @@ import torch
 
 import admrl_native as admrl
 from admrl_native import cli
+from admrl_native.activities.evaluating import work as evaluations
 from admrl_native.evaluation.adapting import model_error
 from admrl_native.evaluation.grids import test_tasks as tasks_of
 from admrl_native.evaluation.settings import OracleSettings
 from admrl_native.families.catalogue import FAMILIES, make_family
-from admrl_native.runs import evaluation as evaluations
-from admrl_native.runs import oracle_cache
 from admrl_native.settings import SettingError
+from admrl_native.store import oracles as oracle_cache
 from toy import SETTINGS
 
 # Tasks

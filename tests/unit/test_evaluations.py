@@ -9,13 +9,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from admrl_native.runs.evaluations import (
-    best_oracle,
-    find_evaluations,
-    read_evaluation,
-    run_returns,
-)
 from admrl_native.settings import SettingError
+from admrl_native.store.returns import best_oracle, find_evaluations, read_evaluation, run_returns
 from synthetic_runs import change, make_evaluation, make_run
 
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from admrl_native.runs.executor import make_executor
+from admrl_native.jobs.executor import make_executor
 from admrl_native.settings import SettingError
 from jobs import Log, attempts, make_nothing, make_squares
 
@@ -102,7 +102,7 @@ def test_bad_choices(
 def test_a_script_without_main_guard_is_named_as_the_cause(tmp_path: pathlib.Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(
-        "from admrl_native.runs.executor import make_executor\n"
+        "from admrl_native.jobs.executor import make_executor\n"
         "from jobs import Log, make_squares\n"
         "import pathlib\n"
         "log = Log()\n"

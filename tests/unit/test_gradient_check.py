@@ -19,15 +19,15 @@ import scipy.stats
 
 import admrl_native as admrl
 from admrl_native import cli
-from admrl_native.algorithms import gradient_check as checks
+from admrl_native.activities.checking import inside
 from admrl_native.algorithms.settings import GradientCheckSettings
-from admrl_native.algorithms.t_interval import mean_interval, t_quantile
+from admrl_native.evaluation import gradient_check as checks
+from admrl_native.evaluation.t_interval import mean_interval, t_quantile
 from admrl_native.families.catalogue import make_family
-from admrl_native.runs.gradient_check import inside
-from admrl_native.runs.job_log import JobLog
-from admrl_native.runs.job_progress import PlainJobs
-from admrl_native.runs.workers import Workers
+from admrl_native.jobs.workers import Workers
 from admrl_native.settings import SettingError
+from admrl_native.show.job_progress import JobProgress
+from admrl_native.store.job_log import JobLog
 from toy import SETTINGS
 
 # Intervals and arithmetic
@@ -285,7 +285,7 @@ def test_a_worker_that_dies_or_fails_is_reported() -> None:
 def test_plain_progress() -> None:
     now = [0.0]
     stream = io.StringIO()
-    progress = PlainJobs(stream, clock=lambda: now[0])
+    progress = JobProgress(stream, clock=lambda: now[0])
     progress.start("a check", jobs=4, done=1, steps=2)
     assert progress.seconds_left() is None
     for i in range(2):

@@ -8,9 +8,11 @@ import math
 import pytest
 import torch
 
-from admrl_native.algorithms.maml import Maml
-from admrl_native.algorithms.maml_settings import MamlSettings
-from admrl_native.algorithms.mt_settings import MetaSettings
+from admrl_native.algorithms.maml.learner import Maml
+from admrl_native.algorithms.maml.settings import MamlSettings
+from admrl_native.algorithms.methods import METHODS
+from admrl_native.algorithms.mt_joint.settings import MetaSettings
+from admrl_native.algorithms.setup import Setup
 from admrl_native.families.catalogue import make_family
 from admrl_native.networks.conditioned import ConditionedPolicy, unconditioned
 from admrl_native.settings import SettingError
@@ -30,15 +32,11 @@ def make_learner(
     threads: int = 1,
     **changes: object,
 ) -> Maml:
-    return Maml(
-        make_family("Hopper2D"),
-        SMALL.replace(maml=SMALL.maml.replace(**changes)),
-        method=method,
-        seed=seed,
-        threads=threads,
-        device="cpu",
-        observer=observer or Memory(),
-    )
+    settings = SMALL.replace(maml=SMALL.maml.replace(**changes))
+    setup = Setup(make_family("Hopper2D"), settings, seed, threads, "cpu", observer or Memory())
+    learner = METHODS[method].learner(setup)
+    assert isinstance(learner, Maml)
+    return learner
 
 
 @pytest.fixture(scope="module")

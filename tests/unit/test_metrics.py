@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from admrl_native.runs.events import TensorBoardEvents
-from admrl_native.runs.metrics import MetricsLog, read_metrics, truncate
-from admrl_native.runs.tasks_table import TasksTable
+from admrl_native.store.events import TensorBoardEvents
+from admrl_native.store.metrics import MetricsLog, read_metrics, truncate
+from admrl_native.store.tasks_table import TasksTable
 
 
 def test_lines_are_readable_as_soon_as_they_are_appended(tmp_path: pathlib.Path) -> None:

@@ -12,17 +12,17 @@ from safetensors.torch import load_file
 
 import admrl_native as admrl
 from admrl_native import cli
-from admrl_native.algorithms.methods import METHODS, readers
-from admrl_native.evaluating import evaluate_run
+from admrl_native.activities.evaluating.run import evaluate_run
+from admrl_native.algorithms.methods import METHODS
+from admrl_native.configuration.cells import Sweep
+from admrl_native.configuration.config import Config, make_config
+from admrl_native.configuration.options import options
+from admrl_native.configuration.presets import PRESETS
 from admrl_native.families.catalogue import FAMILIES
 from admrl_native.networks.conditioned import ConditionedPolicy
 from admrl_native.networks.stored_policy import policy_of
-from admrl_native.runs.config import Config, make_config
-from admrl_native.runs.metrics import read_metrics
-from admrl_native.runs.options import options
-from admrl_native.runs.presets import PRESETS
-from admrl_native.runs.sweep import Sweep
 from admrl_native.settings import SettingError
+from admrl_native.store.metrics import read_metrics
 from model_free import MODEL_FREE, make_learner, tiny_options
 from toy import Memory
 
@@ -122,7 +122,7 @@ def test_an_interrupted_run_goes_on_to_the_same_bits(method: str, tmp_path: path
 
 def _stop_after(patch: pytest.MonkeyPatch, checkpoints: int) -> None:
     """Ctrl-C right after a checkpoint, and in the middle of the next iteration's records."""
-    from admrl_native.runs.recorder import Recorder
+    from admrl_native.activities.training.recorder import Recorder
 
     save, record = Recorder.checkpoint, Recorder.record
     done = []
@@ -273,7 +273,7 @@ def test_an_option_that_a_method_does_not_read_is_refused(
     method: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name, option in options().items():
-        whose = readers(option.group, option.field)
+        whose = [m.name for m in METHODS.values() if m.reads(option.group, option.field)]
         assert whose
         if method in whose:
             continue

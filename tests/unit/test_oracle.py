@@ -18,8 +18,8 @@ from admrl_native.evaluation.oracle import OracleResult, learn
 from admrl_native.evaluation.settings import OracleSettings
 from admrl_native.families.catalogue import make_family
 from admrl_native.families.physics import PhysicsSettings
-from admrl_native.runs import oracle_cache
-from admrl_native.runs.oracle_cache import OracleCache
+from admrl_native.store import oracles as oracle_cache
+from admrl_native.store.oracles import OracleCache
 
 HOPPER, PSI = make_family("Hopper2D"), torch.tensor([1.0, 1.6], dtype=torch.float64)
 SHORT = PhysicsSettings(horizon=50)

@@ -17,7 +17,7 @@ from admrl_native.reporting.collect import collect, read_runs
 from admrl_native.reporting.heat_maps import gap_figures
 from admrl_native.reporting.opening import unknown_gaps
 from admrl_native.reporting.style import styled
-from admrl_native.runs.evaluations import read_evaluation
+from admrl_native.store.returns import read_evaluation
 from synthetic_runs import change, make_evaluation, make_run
 
 

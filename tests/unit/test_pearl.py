@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 import torch
 
-from admrl_native.algorithms.methods import check_schedule
-from admrl_native.algorithms.mt_settings import MetaSettings
-from admrl_native.algorithms.pearl import Pearl
-from admrl_native.algorithms.pearl_adaptation import PearlAdaptation
+from admrl_native.algorithms.methods import METHODS
+from admrl_native.algorithms.mt_joint.settings import MetaSettings
+from admrl_native.algorithms.pearl.adaptation import PearlAdaptation
+from admrl_native.algorithms.pearl.learner import Pearl
+from admrl_native.algorithms.pearl.settings import PearlSettings
 from admrl_native.algorithms.settings import ScheduleSettings, TrainingSettings
+from admrl_native.algorithms.setup import Setup
 from admrl_native.families.catalogue import make_family
 from admrl_native.families.physics import PhysicsSettings
 from admrl_native.settings import SettingError
-from admrl_native.training.pearl_settings import PearlSettings
 from admrl_native.training.sac_settings import SacSettings
 from toy import Memory
 
@@ -42,9 +43,11 @@ ITERATIONS = SETTINGS.pearl.iterations
 
 
 def make(observer: Memory, **options: Any) -> Pearl:
-    chosen = {"method": "pearl", "seed": 0, "threads": 1, "device": "cpu", **options}
-    settings = chosen.pop("settings", SETTINGS)
-    return Pearl(make_family("Hopper2D"), settings, observer=observer, **chosen)
+    method, settings = options.pop("method", "pearl"), options.pop("settings", SETTINGS)
+    setup = Setup(make_family("Hopper2D"), settings, observer=observer, **options)
+    learner = METHODS[method].learner(setup)
+    assert isinstance(learner, Pearl)
+    return learner
 
 
 def run(**options: Any) -> tuple[Pearl, Memory]:
@@ -236,7 +239,7 @@ def test_settings_that_do_not_fit_one_another(changes: dict[str, Any], message: 
     with pytest.raises(SettingError, match="^" + message):
         make(Memory(), settings=changed(**changes))
     with pytest.raises(SettingError, match="^" + message):
-        check_schedule("pearl-mt", changed(**changes))
+        METHODS["pearl-mt"].check(changed(**changes))
 
 
 @pytest.mark.parametrize(

@@ -8,17 +8,13 @@ from typing import Any
 
 import pytest
 
+from admrl_native.activities.runs import make_learner
 from admrl_native.algorithms.settings import ScheduleSettings
-from admrl_native.runs.config import make_config
-from admrl_native.runs.progress import (
-    LiveProgress,
-    PlainProgress,
-    line,
-    make_progress,
-    number,
-    psi_text,
-)
-from admrl_native.runs.time_left import TasksLeft, in_words
+from admrl_native.configuration.config import make_config
+from admrl_native.show.lines import line
+from admrl_native.show.progress import RunProgress
+from admrl_native.show.time_left import TasksLeft
+from admrl_native.show.words import duration, number, psi_text
 
 
 class _Terminal(io.StringIO):
@@ -93,7 +89,7 @@ def test_a_resumed_run_counts_its_past_but_not_its_speed() -> None:
     [(0.4, "0 s"), (59.4, "59 s"), (59.6, "1 min 0 s"), (3599, "59 min 59 s"), (7500, "2 h 5 min")],
 )
 def test_durations_in_words(seconds: float, words: str) -> None:
-    assert in_words(seconds) == words
+    assert duration(seconds) == words
 
 
 @pytest.mark.parametrize(
@@ -154,8 +150,7 @@ def test_lines() -> None:
 def test_plain_lines_where_there_is_no_terminal(fake: ModuleType, tiny: dict[str, Any]) -> None:
     config = make_config(overrides=tiny)
     stream = io.StringIO()
-    progress = make_progress(config, stream=stream)
-    assert type(progress) is PlainProgress
+    progress = RunProgress(config, stream)
     _train(fake, config, progress)
     text = stream.getvalue()
     assert "\x1b" not in text
@@ -171,8 +166,7 @@ def test_plain_lines_where_there_is_no_terminal(fake: ModuleType, tiny: dict[str
 def test_a_live_display_on_a_terminal(fake: ModuleType, tiny: dict[str, Any]) -> None:
     config = make_config(overrides=tiny)
     stream = _Terminal()
-    progress = make_progress(config, stream=stream)
-    assert type(progress) is LiveProgress
+    progress = RunProgress(config, stream)
     progress.start([])
     _train(fake, config, progress)
     progress.stop()
@@ -197,5 +191,4 @@ def _train(fake: ModuleType, config: Any, progress: Any) -> None:
         def checkpoint(self, state: Any) -> None:
             pass
 
-    options = {"method": config.method, "seed": 0, "threads": 1, "device": "cpu"}
-    fake.MetaTrainer(config.family, config.training, **options, observer=Observer()).train()
+    make_learner(config, Observer()).train()

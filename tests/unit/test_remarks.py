@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from admrl_native.runs import folder as folders
-from admrl_native.runs.config import make_config
-from admrl_native.runs.metrics import MetricsLog
-from admrl_native.runs.progress import PlainProgress
-from admrl_native.runs.remarks import EXPLOITED, LOST, of_excluded, of_model, of_run
-from admrl_native.runs.summary import print_table, summarise
+from admrl_native.configuration.config import make_config
+from admrl_native.reporting.run_summary import summarise
+from admrl_native.reporting.run_table import print_table
+from admrl_native.show.progress import RunProgress
+from admrl_native.show.remarks import EXPLOITED, LOST, of_excluded, of_model, of_run
+from admrl_native.store import folder as folders
+from admrl_native.store.metrics import MetricsLog
 
 
 @pytest.mark.parametrize(
@@ -84,7 +85,7 @@ def test_where_it_is_shown(tmp_path: pathlib.Path) -> None:
     """In the line of a stage or an iteration, and below the table."""
     config = make_config("Cheetah-Highdim")
     stream = io.StringIO()
-    progress = PlainProgress(config, stream)
+    progress = RunProgress(config, stream)
     progress.start([])
     progress.record("slbo-stage", STAGE)
     assert (
@@ -96,7 +97,7 @@ def test_where_it_is_shown(tmp_path: pathlib.Path) -> None:
     assert make_config("Hopper2D").return_offset == 2000
 
     model_free = io.StringIO()
-    plain = PlainProgress(make_config("Hopper2D", method="mt-joint"), model_free)
+    plain = RunProgress(make_config("Hopper2D", method="mt-joint"), model_free)
     plain.start([])
     plain.record("iteration", {"iteration": 0, "real_return": 1.0, "excluded": {"train": 2}})
     assert "; 2 real samples excluded, the simulation blew up (train 2)" in model_free.getvalue()

@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from admrl_native import cli
+from admrl_native.configuration.config import make_config
 from admrl_native.reporting import figures, films
 from admrl_native.reporting.camera import Camera, NoCameraError
 from admrl_native.reporting.collect import collect, read_runs
@@ -26,7 +27,6 @@ from admrl_native.reporting.labels import label, varied_options
 from admrl_native.reporting.numbers import pointer, text
 from admrl_native.reporting.style import styled
 from admrl_native.reporting.training_figures import training_figure, visited_tasks_figure
-from admrl_native.runs.config import make_config
 from admrl_native.settings import SettingError
 from synthetic_runs import change, make_evaluation, make_run
 

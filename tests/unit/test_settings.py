@@ -8,7 +8,7 @@ import math
 import pytest
 
 from admrl_native.algorithms.settings import ScheduleSettings, TrainingSettings
-from admrl_native.runs.options import options, override
+from admrl_native.configuration.options import options, override
 from admrl_native.settings import SettingError, Settings, setting
 from admrl_native.training.settings import TrpoSettings
 

@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 import admrl_native as admrl
+from admrl_native.configuration.config import make_config
 from admrl_native.families.catalogue import FAMILIES
-from admrl_native.runs import folder as folders
-from admrl_native.runs.config import make_config
-from admrl_native.runs.metrics import MetricsLog
-from admrl_native.runs.summary import print_table, summarise, write_summary
+from admrl_native.reporting.run_summary import summarise
+from admrl_native.reporting.run_table import print_table, write_summary
 from admrl_native.settings import SettingError
+from admrl_native.store import folder as folders
+from admrl_native.store.metrics import MetricsLog
 
 
 class _Terminal(io.StringIO):

@@ -20,13 +20,15 @@ import pytest
 from rich.console import Console
 
 import admrl_native as admrl
-from admrl_native import api, cli, evaluating
+from admrl_native import cli
+from admrl_native.activities.sweeping import folder as sweep_folder
+from admrl_native.activities.sweeping import job
+from admrl_native.configuration.cells import Cell, Evaluation, Sweep, parse_vary, value_text
+from admrl_native.configuration.config import make_config
 from admrl_native.evaluation.settings import OracleSettings
-from admrl_native.runs import sweep_folder
-from admrl_native.runs.config import make_config
-from admrl_native.runs.sweep import Cell, Evaluation, Sweep, parse_vary, value_text
-from admrl_native.runs.sweep_progress import LiveSweep, PlainSweep, ReportedProgress
 from admrl_native.settings import SettingError
+from admrl_native.show.progress import ReportedProgress
+from admrl_native.show.sweep_progress import SweepProgress
 from toy import flags
 
 # The table
@@ -153,7 +155,7 @@ def sweep(fake: ModuleType, out: pathlib.Path, monkeypatch: pytest.MonkeyPatch) 
         (path / "summary.png").touch()
         return path
 
-    monkeypatch.setattr("admrl_native.runs.summary.write_summary", draw)  # takes half the time
+    monkeypatch.setattr(job, "write_summary", draw)  # takes half the time
 
     def command(*arguments: object) -> int:
         table = ["--methods", "admrl", "mb-unif", "--seeds", "0", "1", "--workers", "1"]
@@ -295,7 +297,7 @@ def test_a_run_that_fails_does_not_stop_the_others(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    carry_on = api.carry_on
+    carry_on = job.train
 
     def failing(folder: Any, config: Any, progress: Any) -> None:
         if (config.method, config.seed) == ("admrl", 1):
@@ -303,7 +305,7 @@ def test_a_run_that_fails_does_not_stop_the_others(
         carry_on(folder, config, progress)
 
     with monkeypatch.context() as patch:
-        patch.setattr(api, "carry_on", failing)
+        patch.setattr(job, "train", failing)
         assert sweep() == 1
     lines = capsys.readouterr().out.splitlines()
     reason, file = "FloatingPointError: the model is not finite", out / f"{_NAMES[1]}.error.txt"
@@ -337,7 +339,7 @@ def test_trained_runs_are_evaluated(
         }  # fmt: skip
         calls.append((run.name, grid))
 
-    monkeypatch.setattr(evaluating, "evaluate_run", evaluate_run)
+    monkeypatch.setattr(job, "evaluate_run", evaluate_run)
     assert sweep() == 0
     asked = ("--evaluate", "grid", "ood", "--real-samples", 0, 4000, "--device", "cpu")
     asked += ("--episodes", 5, "--oracle-samples", 9000)
@@ -361,13 +363,13 @@ def test_a_run_waits_for_the_worker_that_is_still_at_it(
     out.mkdir()
     other = open(out / f".{_NAMES[0]}.lock", "wb")  # noqa: SIM115  (closed by the timer)
     fcntl.flock(other, fcntl.LOCK_EX)
-    carry_on, others_at_it = api.carry_on, []
+    carry_on, others_at_it = job.train, []
 
     def recording(folder: Any, config: Any, progress: Any) -> None:
         others_at_it.append(not other.closed)
         carry_on(folder, config, progress)
 
-    monkeypatch.setattr(api, "carry_on", recording)
+    monkeypatch.setattr(job, "train", recording)
     timer = threading.Timer(1.0, other.close)
     timer.start()
     assert sweep() == 0
@@ -427,6 +429,11 @@ def test_one_worker_at_a_time_is_at_a_run(tmp_path: pathlib.Path) -> None:
 # What a person sees
 
 
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
 @pytest.fixture
 def cells() -> list[Cell]:
     table = Sweep(("Ant2D",), ("admrl", "mb-unif"), (0, 1), vary={"step_size": (1.0, 2.0)})
@@ -435,7 +442,7 @@ def cells() -> list[Cell]:
 
 def test_plain_progress(cells: list[Cell]) -> None:
     stream = io.StringIO()
-    progress = PlainSweep(stream)
+    progress = SweepProgress(stream)
     first, second = cells[0].name, cells[1].name
     progress.start(cells, {cells[2].name})
     progress.update(first, "training task 1/3", None)
@@ -453,7 +460,7 @@ def test_plain_progress(cells: list[Cell]) -> None:
     ]
 
 
-def shown(progress: LiveSweep) -> list[str]:
+def shown(progress: SweepProgress) -> list[str]:
     """The lines of the table that have words in them, the columns a space apart."""
     console = Console(file=io.StringIO(), width=120)
     with console.capture() as capture:
@@ -463,8 +470,8 @@ def shown(progress: LiveSweep) -> list[str]:
 
 
 def test_the_live_table(cells: list[Cell]) -> None:
-    progress = LiveSweep(io.StringIO())
-    progress._console.size = (120, 40)
+    progress = SweepProgress(Terminal())
+    progress._display._console.size = (120, 40)
     progress.start(cells, {cells[2].name})
     progress.update(cells[0].name, "training task 1/3", 125.0)
     progress.end(cells[1].name, "failed: out of [memory]")
@@ -480,8 +487,8 @@ def test_the_live_table(cells: list[Cell]) -> None:
 
 
 def test_a_low_terminal_shows_the_runs_at_work(cells: list[Cell]) -> None:
-    progress = LiveSweep(io.StringIO())
-    progress._console.size = (120, 9)
+    progress = SweepProgress(Terminal())
+    progress._display._console.size = (120, 9)
     progress.start(cells, {cells[0].name})
     for i, state in ((5, "training task 1/3"), (6, "evaluating grid")):
         progress.update(cells[i].name, state, None)

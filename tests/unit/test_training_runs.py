@@ -6,12 +6,12 @@ import math
 import pytest
 import torch
 
-from admrl_native.algorithms.settings import MODEL_BASED
+from admrl_native.algorithms.methods import METHODS
 from admrl_native.families.catalogue import FAMILIES
 from toy import SETTINGS, Memory, make_trainer
 
 
-@pytest.mark.parametrize("method", MODEL_BASED)
+@pytest.mark.parametrize("method", [m.name for m in METHODS.values() if m.model_based])
 @pytest.mark.parametrize("family", FAMILIES)
 def test_trains(family, method):
     memory = Memory()
@@ -51,11 +51,6 @@ def test_a_gradient_comes_with_its_health():
     assert values["damping"]["why"].startswith("auto: ")
     assert values["verdict"]
     assert [len(values["terms"][name]) for name in ("at_theta_star", "implicit")] == [k, k]
-
-
-def test_unknown_method():
-    with pytest.raises(ValueError, match="method: expected one of admrl, mb-unif, mb-gauss"):
-        make_trainer(Memory(), method="sac")
 
 
 def test_the_first_two_tasks_do_not_depend_on_the_method():

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import torch
 
-from admrl_native.algorithms import admrl
-from admrl_native.algorithms.sampled_gradient import estimate_task_gradient
-from admrl_native.algorithms.task_selection import uniform_task
+from admrl_native.algorithms.admrl import learner as admrl
+from admrl_native.algorithms.admrl.sampled_gradient import estimate_task_gradient
+from admrl_native.algorithms.admrl.selectors.uniform import uniform_u
+from admrl_native.configuration.config import make_config
+from admrl_native.configuration.presets import preset
 from admrl_native.krylov import SolverError
-from admrl_native.runs import remarks
-from admrl_native.runs.config import make_config
-from admrl_native.runs.presets import preset
-from admrl_native.runs.progress import PlainProgress
 from admrl_native.sampling.real import SimulationError
 from admrl_native.seeding import derive_generator
+from admrl_native.show import remarks
+from admrl_native.show.progress import RunProgress
 from admrl_native.task_gradient.gradient import TaskGradient
 from toy import SETTINGS, Memory, make_trainer
 
@@ -32,7 +32,7 @@ def events(memory: Memory, name: str) -> list[dict[str, Any]]:
 
 
 def uniform_psi(trainer: admrl.MetaTrainer, task: int) -> list[float]:
-    u = uniform_task(2, derive_generator(0, task, "next-task"))
+    u = uniform_u(2, derive_generator(0, task, "next-task"))
     return trainer.task_space.from_normalised(u).tolist()
 
 
@@ -118,7 +118,7 @@ def test_a_run_without_guide_is_resumed_to_the_same_bits(monkeypatch: pytest.Mon
 
 def test_it_is_shown() -> None:
     config = make_config("Hopper2D", overrides={"n_tasks": 4})
-    progress = PlainProgress(config, stream := io.StringIO())
+    progress = RunProgress(config, stream := io.StringIO())
     progress.start([])
     record = {"task": 1, "reason": "no luck", "next_psi": [0.5, 1.25]}
     progress.record("uniform-task", record)

@@ -15,16 +15,16 @@ import yaml
 
 import admrl_native as admrl
 from admrl_native import cli
+from admrl_native.activities.sweeping.folder import is_trained
 from admrl_native.evaluation.settings import OracleSettings
 from admrl_native.families import robot
+from admrl_native.families import world as worlds
 from admrl_native.families.declaration import HealthyRange, ObsBlock
 from admrl_native.families.native import model_content
 from admrl_native.families.physics import PhysicsSettings
-from admrl_native.runs import world as worlds
-from admrl_native.runs.oracle_cache import OracleCache
-from admrl_native.runs.sweep_folder import is_trained
-from admrl_native.runs.world import World
+from admrl_native.families.world import World
 from admrl_native.settings import SettingError
+from admrl_native.store.oracles import OracleCache
 from robots import on_a_rail
 from toy import OPTIONS
 

@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 
 from ..seeding import derive_generator
+from .admrl.selectors.uniform import uniform_u
 from .learner import Adaptation, AfterStep, Learner, State
-from .task_selection import uniform_task
+from .setup import Setup
 
 
 class IterativeLearner(Learner):
@@ -22,16 +23,16 @@ class IterativeLearner(Learner):
     Attributes:
         train_u: (n_train_tasks, K) the training tasks in normalised coordinates, float64.
         iteration: how many are done.
-        with_psi: the policy sees the task, as in every "-mt" method.
+        told_psi: the policy sees the task.
     """
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
+    def __init__(self, setup: Setup, *, told_psi: bool) -> None:
+        super().__init__(setup)
+        self.told_psi = told_psi
         generator = derive_generator(self.seed, "training-tasks")
         tasks = range(self.settings.meta.n_train_tasks)
-        self.train_u = torch.stack([uniform_task(self.family.task_dim, generator) for _ in tasks])
+        self.train_u = torch.stack([uniform_u(self.family.task_dim, generator) for _ in tasks])
         self.iteration = 0
-        self.with_psi = self.method == "mt-joint" or self.method.endswith("-mt")
 
     @property
     def train_psi(self) -> Tensor:
@@ -148,4 +149,4 @@ class IterativeLearner(Learner):
     def told_of(self, psis: Tensor) -> Tensor:
         """What the policy is told of tasks ψ (…, K), on the device: u (…, K), or nothing (…, 0)."""
         u = self.task_space.to_normalised(psis.cpu()).float().to(self.workshop.device)
-        return u if self.with_psi else u[..., :0]
+        return u if self.told_psi else u[..., :0]

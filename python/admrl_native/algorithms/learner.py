@@ -11,12 +11,10 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ..families.declaration import Family
 from ..families.task_space import TaskSpace
 from ..networks.conditioned import Policy
 from .adapted_policy import AdaptedPolicy
-from .observer import Observer
-from .settings import TrainingSettings
+from .setup import Setup
 from .workshop import Workshop
 
 AfterStep = Callable[[], None]
@@ -42,36 +40,20 @@ class Learner(abc.ABC):
     """Meta-training, and adaptation to test tasks.
 
     Args:
-        family: what a task is.
-        settings: everything that decides what is computed.
-        method: its name, one of `methods.METHODS`.
-        seed: of every random number of the run.
-        threads: of the simulation and of the native pool.
-        device: "cpu" or "cuda".
-        observer: is told of everything that happens.
+        setup: family, settings, seed, observer.
 
     Determinism: the same arguments give the same bits on one machine, whatever `threads` is, and
     whether or not the run was interrupted and resumed at a checkpoint.
     """
 
-    def __init__(
-        self,
-        family: Family,
-        settings: TrainingSettings,
-        *,
-        method: str,
-        seed: int,
-        threads: int,
-        device: str,
-        observer: Observer,
-    ) -> None:
-        self.family = family
-        self.settings = settings
-        self.method = method
-        self.seed = seed
-        self.observer = observer
-        self.task_space = TaskSpace(family)
-        self.workshop = Workshop(family, settings, threads, torch.device(device))
+    def __init__(self, setup: Setup) -> None:
+        self.family = setup.family
+        self.settings = setup.settings
+        self.seed = setup.seed
+        self.observer = setup.observer
+        self.task_space = TaskSpace(setup.family)
+        device = torch.device(setup.device)
+        self.workshop = Workshop(setup.family, setup.settings, setup.threads, device)
 
     @abc.abstractmethod
     def train(self) -> None:

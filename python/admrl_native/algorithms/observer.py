@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-import torch
+if TYPE_CHECKING:
+    import torch
 
 
-class Observer(Protocol):
-    """Receives everything that happens in a training run, in order.
+class Observer:
+    """Receives everything that happens in a training run, in order; this one lets it pass.
 
-    `runs.recorder` writes it to the run folder and shows the progress; tests use small fakes.
+    `activities.training.recorder` writes it to the run folder and shows the progress.
     """
 
     def begin(self, compute: Mapping[str, str]) -> None:

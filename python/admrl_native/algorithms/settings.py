@@ -10,7 +10,6 @@ from ..networks.settings import NetworkSettings
 from ..sampling.settings import CollectionSettings
 from ..settings import Settings, setting
 from ..task_gradient.settings import TaskGradientSettings
-from ..training.pearl_settings import PearlSettings
 from ..training.sac_settings import SacSettings
 from ..training.settings import (
     AdvantageSettings,
@@ -19,10 +18,9 @@ from ..training.settings import (
     TrpoSettings,
     ValueFitSettings,
 )
-from .maml_settings import MamlSettings
-from .mt_settings import MetaSettings, MtSettings
-
-MODEL_BASED = ("admrl", "mb-unif", "mb-gauss")
+from .maml.settings import MamlSettings
+from .mt_joint.settings import MetaSettings, MtSettings
+from .pearl.settings import PearlSettings
 
 _MOST_AXES = 3  # K up to which every axis of u is looked along
 

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ..algorithms.t_interval import mean_interval
 from .metrics import (
     CHOOSING,
     STATISTICS,
@@ -22,6 +21,7 @@ from .metrics import (
     probability_of_improvement,
     standard_error,
 )
+from .t_interval import mean_interval
 
 ORACLE = "oracle"
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from ..algorithms.t_interval import t_quantile
+from .t_interval import t_quantile
 
 Array = npt.NDArray[np.float64]
 

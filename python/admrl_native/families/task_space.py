@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from .declaration import Family
+
+
+@dataclasses.dataclass(frozen=True)
+class Task:
+    """One task, in both coordinates; made by `TaskSpace`.
+
+    Attributes:
+        u: (K,) normalised, float64.
+        psi: (K,) in the family's units, float64.
+    """
+
+    u: Tensor
+    psi: Tensor
 
 
 class TaskSpace:
@@ -22,6 +36,10 @@ class TaskSpace:
         self.low = torch.tensor(family.task_low, dtype=torch.float64)
         self.high = torch.tensor(family.task_high, dtype=torch.float64)
         self._names = family.task_names
+
+    def at(self, u: Tensor) -> Task:
+        """The task at u (K,)."""
+        return Task(u, self.from_normalised(u))
 
     def from_normalised(self, u: Tensor) -> Tensor:
         """ψ (…, K) of u (…, K)."""

@@ -6,7 +6,7 @@ import pathlib
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ..runs.accounts import ACCOUNTS
+from ..store.accounts import ACCOUNTS
 from .markup import Markup, badge, element, figure, image, joined, paragraph, table
 from .numbers import Numbers
 from .opening import anchor, unknown_gaps

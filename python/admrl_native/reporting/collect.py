@@ -9,25 +9,24 @@ from typing import Any
 
 import numpy as np
 
-from ..algorithms.methods import num_iterations
+from ..configuration.config import Config
 from ..evaluation.comparison import Comparison, MethodGaps, compare
 from ..families.declaration import Family
-from ..runs.accounts import accounts
-from ..runs.config import Config
-from ..runs.evaluations import (
+from ..families.world import World
+from ..settings import SettingError
+from ..store.accounts import accounts
+from ..store.files import read_yaml, reading
+from ..store.folder import RunFolder, recorded_world
+from ..store.metrics import finite
+from ..store.returns import (
     StoredEvaluation,
     best_oracle,
     find_evaluations,
     read_evaluation,
     run_returns,
 )
-from ..runs.folder import RunFolder, recorded_world
-from ..runs.metrics import finite
-from ..runs.storage import read_yaml, reading
-from ..runs.summary import Summary, summarise
-from ..runs.world import World
-from ..settings import SettingError
 from .labels import label, order, varied_options, varied_values
+from .run_summary import Summary, summarise
 
 FORMAT = 2
 
@@ -180,7 +179,7 @@ def _run(run: ReportedRun) -> dict[str, Any]:
         "seed": config.seed,
         "method": config.method,
         "preset": config.preset,
-        "model_based": config.model_based,
+        "model_based": config.of_method.model_based,
         "complete": bool(records) and records[-1]["event"] == "end",
         "samples": dict(summary.samples),
         "virtual_samples": summary.virtual_samples,
@@ -198,7 +197,7 @@ def _run(run: ReportedRun) -> dict[str, Any]:
                 "validation_loss": losses.get(t.task),
                 "samples": counts.get(t.task),
             }
-            for t in (summary.tasks if config.model_based else ())
+            for t in (summary.tasks if config.iterations is None else ())
         ],
         "iterations": _iterations(summary),
         "gradients": [_gradient(r) for r in records if r["event"] == "task-gradient"],
@@ -213,10 +212,9 @@ def _run(run: ReportedRun) -> dict[str, Any]:
 
 def _iterations(summary: Summary) -> list[dict[str, Any]]:
     """Of a method without a model: means over neighbouring iterations, for a curve."""
-    if summary.config.model_based:
+    count, total = len(summary.iterations), summary.config.iterations
+    if total is None:
         return []
-    count, config = len(summary.iterations), summary.config
-    total = num_iterations(config.method, config.training)
     found = []
     for part in np.array_split(np.arange(count), min(_CURVE_POINTS, count)) if count else ():
         records = [summary.iterations[i] for i in part]

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ..algorithms.methods import METHODS, reads
-from ..runs.config import Config
-from ..runs.options import options
-from ..runs.presets import PRESETS, preset
+from ..algorithms.methods import METHODS
+from ..configuration.config import Config
+from ..configuration.options import options
+from ..configuration.presets import PRESETS, preset
 
 _PRESET, _FIRST = "preset", "first_psi"
 
@@ -40,7 +40,7 @@ def varied_values(config: Config, varied: Sequence[str]) -> Mapping[str, Any]:
 
 def label(config: Config, varied: Sequence[str]) -> str:
     """Such as "AdMRL", or "AdMRL, small, step_size 2"; runs of one label differ by seed alone."""
-    parts = [METHODS[config.method].title]
+    parts = [config.of_method.title]
     for name, value in varied_values(config, varied).items():
         if not _reads(config, name):
             continue
@@ -62,7 +62,7 @@ def order(config: Config, varied: Sequence[str]) -> tuple[Any, ...]:
 def _reads(config: Config, name: str) -> bool:
     """Whether what differs is anything to the run's method."""
     option = options().get(name)
-    return option is None or reads(config.method, option.group, option.field)
+    return option is None or config.of_method.reads(option.group, option.field)
 
 
 def _beyond_preset(config: Config, name: str) -> Any:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
-from ..runs.picture import STYLE, own_style
+from .run_picture import STYLE, own_style
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,118 @@
+"""A_n(ψ): a policy for a new task from a meta-trained model and n real samples (Section 5)."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from torch import Tensor
+
+from ...networks.policy import GaussianPolicy
+from ...seeding import derive_generator, derive_seed
+from ...training.agent import Agent
+from ...training.model_learner import ModelLearner
+from ...training.virtual_training import AfterIteration
+from ..workshop import Workshop
+
+
+@dataclasses.dataclass
+class Adaptation:
+    """A policy on its way to one task, and the model that goes with it; see `begin`.
+
+    Attributes:
+        workshop: what it is made with.
+        model: the model after zero-shot adaptation, with its data, which goes on learning.
+        agent: π_θ and V.
+        psi: the task (K,).
+        seed: of every random number.
+        after_iteration: called after every virtual iteration.
+        stages: SLBO stages completed.
+        shares_model: other adaptations have the same model: it is copied before it learns.
+    """
+
+    workshop: Workshop
+    model: ModelLearner
+    agent: Agent
+    psi: Tensor
+    seed: int
+    after_iteration: AfterIteration
+    stages: int = 0
+    shares_model: bool = False
+
+    @property
+    def policy(self) -> GaussianPolicy:
+        """π_θ."""
+        return self.agent.policy
+
+    def learn(self, samples: int) -> None:
+        """A stage of SLBO: real samples with exploration noise, virtual training on all data."""
+        if self.shares_model:
+            self.model, self.shares_model = self.model.copy(with_data=True), False
+        stage, workshop, agent = self.stages, self.workshop, self.agent
+        seed = derive_seed(self.seed, stage, "collect")
+        transitions = workshop.collect(agent.policy, self.psi, samples, seed, "adaptation")
+        self.model.add("train", transitions)
+        agent.adopt_normaliser(self.model.dynamics.states)
+        self._virtual_training(workshop.settings.schedule.n_inner, f"slbo-{stage}")
+        self.stages += 1
+
+    def _virtual_training(self, iterations: int, phase: str) -> None:
+        self.workshop.virtual_training(
+            [self.agent],
+            self.model,
+            self.psi.unsqueeze(0),
+            iterations,
+            derive_seed(self.seed, phase),
+            self.after_iteration,
+        )
+
+
+def begin(
+    workshop: Workshop,
+    model: ModelLearner,
+    psi: Tensor,
+    *,
+    seed: int,
+    after_iteration: AfterIteration = lambda _iteration, _figures: None,
+) -> Adaptation:
+    """Zero-shot adaptation: a fresh policy, trained in the model alone; `model` is left as it is.
+
+    Raises:
+        ValueError: the model has no data.
+    """
+    model, (agent,) = zero_shot(workshop, model, psi.unsqueeze(0), seed, after_iteration)
+    return Adaptation(workshop, model, agent, psi, seed, after_iteration)
+
+
+def zero_shot(
+    workshop: Workshop,
+    model: ModelLearner,
+    psis: Tensor,
+    seed: int,
+    after_iteration: AfterIteration = lambda _iteration, _figures: None,
+) -> tuple[ModelLearner, list[Agent]]:
+    """Zero-shot adaptation to many tasks at once, in one model; `model` is left as it is.
+
+    Each agent is the one that `begin` makes for its task with the same seed: the random numbers
+    are the same for every task, and the model learns on the data alone.
+
+    Returns:
+        The model as it has become, with its data, and an agent for each of the tasks (B, K).
+
+    Raises:
+        ValueError: the model has no data.
+    """
+    if len(model.replays["train"]) == 0:
+        raise ValueError("adapt: expected a trained model, got one without data")
+    model = model.copy(with_data=True)
+    agents = [workshop.new_agent(derive_generator(seed, "agent")) for _ in psis]
+    for agent in agents:
+        agent.adopt_normaliser(model.dynamics.states)
+    workshop.virtual_training(
+        agents,
+        model,
+        psis,
+        workshop.settings.schedule.n_zeroshot,
+        derive_seed(seed, "zero-shot"),
+        after_iteration,
+    )
+    return model, agents

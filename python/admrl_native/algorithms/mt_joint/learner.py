@@ -1,0 +1,174 @@
+"""MT-joint: one policy π(a|s, ψ) for all training tasks, by TRPO in the real environment."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from ...networks.conditioned import ConditionedPolicy
+from ...networks.normaliser import Normaliser
+from ...sampling.trajectories import Trajectories
+from ...seeding import derive_generator, derive_seed
+from ...training.agent import Agent
+from ..iterative import IterativeLearner
+from ..learner import AfterStep
+from ..setup import Setup
+from ..workshop import Workshop
+
+
+class MtJoint(IterativeLearner):
+    """One agent, its state [s, u]: the state and the task in normalised coordinates.
+
+    Source: Section 5, baseline (A).
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup, told_psi=True)
+        self.agent = self.workshop.new_agent(
+            derive_generator(self.seed, "agent"), self.family.task_dim
+        )
+        self.states = Normaliser(self.workshop.obs_dim + self.family.task_dim)
+
+    @property
+    def num_iterations(self) -> int:
+        return self.settings.mt.iterations
+
+    def compute(self) -> dict[str, str]:
+        return self.workshop.compute.describe()
+
+    def iterate(self) -> dict[str, Any]:
+        """Samples of some of the training tasks, and one update on all of them."""
+        mt, i = self.settings.mt, self.iteration
+        chosen = self.draw_tasks(mt.tasks_per_iteration)
+        contexts = self.train_u[chosen].float().repeat_interleave(mt.rollouts, 0)
+        trajectories = self.workshop.many_trajectories(
+            [self.agent.policy],
+            self.train_psi[chosen],
+            mt.rollouts,
+            derive_seed(self.seed, i, "samples"),
+            "train",
+            contexts=contexts,
+        )
+        figures = update(
+            self.workshop,
+            self.agent,
+            self.states,
+            trajectories.with_context(contexts),
+            derive_generator(self.seed, i, "value", device=self.workshop.device),
+        )
+        return {
+            "real_return": trajectories.first_episode_returns().mean().item(),
+            "adapted_return": None,
+            **figures,
+        }
+
+    def parts(self) -> dict[str, Any]:
+        return {
+            "networks": {**self.agent.networks(), "states": self.states.state_dict()},
+            "optimisers": self.agent.optimisers(),
+        }
+
+    def load_parts(
+        self, parts: Mapping[str, Any], transitions: Mapping[str, Mapping[str, Tensor]]
+    ) -> None:
+        self.agent.load(parts["networks"], parts["optimisers"])
+        self.states.load_state_dict(parts["networks"]["states"])
+
+    def adaptations(
+        self, psis: Tensor, *, seed: int, after_step: AfterStep = lambda: None
+    ) -> list[MtAdaptation]:
+        return [
+            MtAdaptation(
+                self.workshop,
+                copy.deepcopy(self.agent),
+                copy.deepcopy(self.states),
+                psi,
+                self.told_of(psi),
+                seed,
+                after_step,
+            )
+            for psi in psis
+        ]
+
+
+class MtAdaptation:
+    """The multi-task policy on its way to one task: further TRPO updates on the task's samples.
+
+    Args:
+        workshop: of the run.
+        agent: changed.
+        states: statistics of [s, u]; changed.
+        psi: the task (K,).
+        u: the same in normalised coordinates, float32; outside Ψ beyond [−1, 1].
+        seed: of every random number.
+        after_step: called after every round.
+    """
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        agent: Agent,
+        states: Normaliser,
+        psi: Tensor,
+        u: Tensor,
+        seed: int,
+        after_step: AfterStep,
+    ) -> None:
+        self._workshop, self._agent, self._states = workshop, agent, states
+        self._psi, self._u, self._seed = psi, u, seed
+        self._after_step = after_step
+        self._rounds = 0
+
+    @property
+    def policy(self) -> ConditionedPolicy:
+        return ConditionedPolicy(self._agent.policy, self._u, torch.zeros_like(self._u))
+
+    def learn(self, samples: int) -> None:
+        rollouts = samples // self._workshop.settings.physics.horizon
+        contexts = self._u.expand(rollouts, -1)
+        trajectories = self._workshop.many_trajectories(
+            [self._agent.policy],
+            self._psi.unsqueeze(0),
+            rollouts,
+            derive_seed(self._seed, "adapt", self._rounds),
+            "adaptation",
+            contexts=contexts,
+        )
+        device = self._workshop.device
+        update(
+            self._workshop,
+            self._agent,
+            self._states,
+            trajectories.with_context(contexts),
+            derive_generator(self._seed, "adapt", self._rounds, "value", device=device),
+        )
+        self._rounds += 1
+        self._after_step()
+
+
+def update(
+    workshop: Workshop,
+    agent: Agent,
+    states: Normaliser,
+    samples: Trajectories,
+    generator: torch.Generator,
+) -> dict[str, Any]:
+    """One TRPO step and one value fit of an agent on real samples, which its normaliser joins.
+
+    Args:
+        workshop: computes.
+        agent: changed.
+        states: statistics of the agent's states; changed.
+        samples: with the agent's states, (N, T, D + C).
+        generator: of the value fit, on the device.
+    """
+    compute, settings = workshop.compute, workshop.settings
+    targets = compute.advantages_and_returns([samples], [agent.value], settings.advantage)
+    (done,) = compute.update_agents([agent], [samples], targets, settings.trpo, [generator])
+    states.update(samples.obs.flatten(0, 1).cpu())
+    agent.adopt_normaliser(states)
+    return {"kl": done.trpo.kl, "entropy": done.trpo.entropy, "value_loss": done.value_loss}

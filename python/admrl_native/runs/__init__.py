@@ -1,1 +1,0 @@
-"""What a run is made of: configuration, folder, checkpoints, metrics, progress, summary."""
