@@ -118,6 +118,25 @@ def test_every_picture_is_shown_and_small():
     assert {p.name for p in pictures if p.stat().st_size > 100_000} == set()
 
 
+def test_every_picture_record_and_table_of_data_can_be_made_again():
+    """docs/reproduce.md has each of them."""
+    text = (ROOT / "docs/reproduce.md").read_text(encoding="utf-8")
+    names = {f"`{p.stem}`" for p in (ROOT / "docs/images").iterdir()}
+    names |= {f"experiments/{p.name}" for p in (ROOT / "docs/experiments").iterdir()}
+    data = ROOT / "benchmarks/results"
+    ways = re.findall(r"`((?:epyc|xeon)[\w/.*-]+?)/?`", text)
+    assert {name for name in names if name not in text} == set()
+    assert {str(p) for folder in data.iterdir() for p in folder.iterdir()} == {
+        str(p) for way in ways for p in data.glob(way)
+    }
+
+
+def test_the_selector_of_contributing_can_be_registered(tmp_path):
+    (code,) = python_blocks("CONTRIBUTING.md")
+    shown = "from admrl_native.algorithms.methods import METHODS; print(METHODS['mine'].title)"
+    assert run(f"MySelector = object\n{code}\n{shown}", tmp_path) == "Mine\n"
+
+
 def test_committed_data_stay_small():
     folders = [ROOT / "docs/images", ROOT / "benchmarks/results"]
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
