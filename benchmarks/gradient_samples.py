@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from admrl_native.derivatives.scores import score_products
 from admrl_native.networks.policy import GaussianPolicy
 from admrl_native.sampling.trajectories import Trajectories
 from admrl_native.seeding import derive_generator
@@ -16,7 +17,6 @@ from admrl_native.task_gradient.audit import TermsOf
 from admrl_native.task_gradient.gradient import TaskGradient, task_gradient
 from admrl_native.task_gradient.hessian import HessianProduct, hessian_product
 from admrl_native.task_gradient.samples import GapSamples, JudgedTrajectories
-from admrl_native.task_gradient.scores import score_products
 from admrl_native.task_gradient.settings import TaskGradientSettings
 from admrl_native.task_gradient.terms import Terms, estimate_terms
 from admrl_native.training.agent import Agent

@@ -16,11 +16,11 @@ import torch
 from admrl_native import Run
 from admrl_native.algorithms.admrl.adaptation import begin
 from admrl_native.algorithms.admrl.learner import MetaTrainer
+from admrl_native.derivatives.scores import score_products
 from admrl_native.families.task_space import TaskSpace
 from admrl_native.seeding import derive_seed
 from admrl_native.task_gradient.hessian import hessian_product
 from admrl_native.task_gradient.samples import JudgedTrajectories
-from admrl_native.task_gradient.scores import score_products
 from admrl_native.task_gradient.settings import TaskGradientSettings
 
 _SAMPLES = 10_000

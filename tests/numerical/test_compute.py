@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from admrl_native._native import _core
+from admrl_native.derivatives.settings import TrpoSettings
 from admrl_native.families.catalogue import make_family
 from admrl_native.settings import SettingError
 from admrl_native.training.choose_compute import choose_compute
 from admrl_native.training.native_compute import NativeCompute
-from admrl_native.training.settings import AdvantageSettings, ComputeSettings, TrpoSettings
+from admrl_native.training.settings import AdvantageSettings, ComputeSettings
 from admrl_native.training.torch_compute import TorchCompute
 from toy import Memory, make_trainer
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from admrl_native._native import _core
+from admrl_native.derivatives.scores import MlpScores
 from admrl_native.networks.policy import GaussianPolicy
 from admrl_native.networks.settings import NetworkSettings
 from admrl_native.sampling.trajectories import Trajectories
@@ -15,7 +16,6 @@ from admrl_native.task_gradient.hessian import (
 )
 from admrl_native.task_gradient.samples import JudgedTrajectories
 from admrl_native.task_gradient.scans import EpisodeScans, centred_by_age
-from admrl_native.task_gradient.scores import MlpScores
 from admrl_native.task_gradient.settings import TaskGradientSettings
 from admrl_native.task_gradient.weights import advantage_weights, return_weights
 from admrl_native.training.advantage import episode_weights

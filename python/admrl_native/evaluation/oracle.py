@@ -16,6 +16,7 @@ from torch import Tensor
 
 from ..algorithms.settings import ScheduleSettings, TrainingSettings
 from ..algorithms.workshop import Workshop
+from ..derivatives.settings import TrpoSettings
 from ..families.declaration import Family
 from ..families.physics import PhysicsSettings
 from ..networks.conditioned import Policy
@@ -25,7 +26,7 @@ from ..networks.settings import NetworkSettings
 from ..sampling.settings import CollectionSettings
 from ..seeding import derive_generator, derive_seed
 from ..training.agent import Agent
-from ..training.settings import TrpoSettings, ValueFitSettings
+from ..training.settings import ValueFitSettings
 from .comparison import Returns
 from .settings import OracleSettings
 

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..derivatives.scores import Policy
 from ..sampling.trajectories import Trajectories
 from ..training.advantage import Value
 from ..training.settings import AdvantageSettings
@@ -26,7 +27,6 @@ from .audit import Audit, Health, verdict
 from .damping import Damping, choose_damping
 from .implicit import Solve, implicit_term
 from .samples import GapSamples, JudgedTrajectories
-from .scores import Policy
 from .settings import TaskGradientSettings
 from .terms import Terms, estimate_terms
 

@@ -16,10 +16,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from ..derivatives.scores import ScoreProducts
 from ..training.settings import AdvantageSettings
 from .samples import JudgedTrajectories
 from .scans import EpisodeScans
-from .scores import ScoreProducts
 from .settings import TaskGradientSettings
 from .weights import advantage_weights, return_weights
 

@@ -7,10 +7,10 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from ..derivatives.scores import Policy, ScoreProducts, score_products
 from ..training.settings import AdvantageSettings
 from .hessian import HessianProduct, hessian_product
 from .samples import GapSamples, JudgedTrajectories
-from .scores import Policy, ScoreProducts, score_products
 from .settings import TaskGradientSettings
 from .weights import advantage_weights, mean_reward_gradient, mixed_weights
 

@@ -11,9 +11,11 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..networks.linearisation import MlpCurvature, MlpLinearisation
 from ..networks.policy import GaussianPolicy, gaussian_log_prob
-from .scans import SampleMap
+from .linearisation import MlpCurvature, MlpLinearisation
+
+# A linear map of per-sample numbers, (M,) to (M,).
+SampleMap = Callable[[Tensor], Tensor]
 
 
 class Policy(Protocol):
