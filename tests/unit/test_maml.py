@@ -33,6 +33,7 @@ def make_learner(
     **changes: object,
 ) -> Maml:
     settings = SMALL.replace(maml=SMALL.maml.replace(**changes))
+    METHODS[method].check(settings)
     setup = Setup(make_family("Hopper2D"), settings, seed, threads, "cpu", observer or Memory())
     learner = METHODS[method].learner(setup)
     assert isinstance(learner, Maml)

@@ -3,16 +3,55 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..networks.conditioned import Policy
 from ..seeding import derive_generator
 from .admrl.selectors.uniform import uniform_u
 from .learner import Adaptation, AfterStep, Learner, State
 from .setup import Setup
+from .workshop import Workshop
+
+
+@dataclasses.dataclass
+class TaskAdaptation(abc.ABC):
+    """A learner without a model on its way to one test task.
+
+    Attributes:
+        workshop: of the run.
+        psi: the task (K,).
+        told: (K,) u of the task, if the policy is told of it, or (0,).
+        seed: of every random number.
+        after_step: called after every round.
+        rounds: how many there were.
+    """
+
+    workshop: Workshop
+    psi: Tensor
+    told: Tensor
+    seed: int
+    after_step: AfterStep
+    rounds: int = dataclasses.field(default=0, init=False)
+
+    @property
+    @abc.abstractmethod
+    def policy(self) -> Policy:
+        """What it acts with now."""
+
+    @abc.abstractmethod
+    def learn_round(self, samples: int) -> None:
+        """Round number `rounds`: that many real samples of the task, and learning."""
+
+    def learn(self, samples: int) -> None:
+        """See `Adaptation.learn`."""
+        self.learn_round(samples)
+        self.rounds += 1
+        self.after_step()
 
 
 class IterativeLearner(Learner):

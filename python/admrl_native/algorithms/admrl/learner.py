@@ -96,14 +96,13 @@ class MetaTrainer(Learner):
         ]
 
     def zero_shot_state(self, adaptations: Mapping[int, AnyAdaptation]) -> State:
-        networks: dict[str, Any] = {}
-        optimisers: dict[str, Any] = {}
+        state: dict[str, Any] = {"networks": {}, "optimisers": {}}
         for task, adaptation in adaptations.items():
             assert isinstance(adaptation, Adaptation)
-            agent, model = adaptation.agent, adaptation.model  # one model, the same for all
-            networks |= model.networks() | _named(task, agent.networks())
-            optimisers |= model.optimisers() | _named(task, agent.optimisers())
-        return {"networks": networks, "optimisers": optimisers}
+            for kind in state:  # one model, the same for all
+                state[kind] |= getattr(adaptation.model, kind)()
+            _store(state, f"task{task:03d}", adaptation.agent)
+        return state
 
     def from_zero_shot(
         self,
@@ -116,8 +115,7 @@ class MetaTrainer(Learner):
     ) -> Adaptation:
         model = self.model.copy(with_data=True)
         model.load(state["networks"], state["optimisers"])
-        agent = self.workshop.new_agent(torch.Generator())
-        agent.load(*(_of_task(task, state[kind]) for kind in ("networks", "optimisers")))
+        agent = self._stored_agent(state, f"task{task:03d}")
         return Adaptation(
             self.workshop, model, agent, psi, seed, lambda _iteration, _figures: after_step()
         )
@@ -292,7 +290,10 @@ class MetaTrainer(Learner):
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, but the real transitions; see `Observer.checkpoint`."""
-        networks, optimisers = self.model.networks(), self.model.optimisers()
+        state: dict[str, Any] = {
+            "networks": self.model.networks(),
+            "optimisers": self.model.optimisers(),
+        }
         counters: dict[str, Any] = {
             "task": self.task,
             "u": self.current.u.tolist(),
@@ -301,19 +302,17 @@ class MetaTrainer(Learner):
         }
         progress = self.progress
         if progress is not None:
-            stored = {"agent": progress.agent, "zero_shot": progress.zero_shot}
-            for name, agent in stored.items():
-                if agent is not None:
-                    networks |= {f"{name}.{k}": v for k, v in agent.networks().items()}
-                    optimisers |= {f"{name}.{k}": v for k, v in agent.optimisers().items()}
-            if progress.zero_shot_model is not None:
-                networks["zero_shot.dynamics"] = progress.zero_shot_model.networks()["dynamics"]
+            _store(state, "agent", progress.agent)
+            if progress.zero_shot is not None and progress.zero_shot_model is not None:
+                _store(state, "zero_shot", progress.zero_shot)
+                dynamics = progress.zero_shot_model.networks()["dynamics"]
+                state["networks"]["zero_shot.dynamics"] = dynamics
             counters["progress"] = {
                 "slbo_stages": progress.slbo_stages,
                 "has_zero_shot": progress.zero_shot is not None,
                 "returns": progress.returns,
             }
-        return {"networks": networks, "optimisers": optimisers, "counters": counters}
+        return {**state, "counters": counters}
 
     def load(
         self, state: Mapping[str, Any], transitions: Mapping[str, Mapping[str, Tensor]]
@@ -324,49 +323,37 @@ class MetaTrainer(Learner):
             state: what `Observer.checkpoint` was given.
             transitions: the stored real transitions by purpose, in the order they came.
         """
-        networks, optimisers = state["networks"], state["optimisers"]
         counters = state["counters"]
         for purpose, stored in transitions.items():
             self.model.replays[purpose].append(stored)
-        self.model.load(networks, optimisers)
+        self.model.load(state["networks"], state["optimisers"])
         self.task = counters["task"]
         self.current = self.task_space.at(torch.tensor(counters["u"], dtype=torch.float64))
         self.workshop.set_sample_counts(counters["samples"])
         self.progress = None
-        if counters["progress"] is not None:
-            self.progress = self._load_progress(counters["progress"], networks, optimisers)
+        if (known := counters["progress"]) is not None:
+            agent = self._stored_agent(state, "agent")
+            progress = TaskProgress(agent, known["slbo_stages"], returns=dict(known["returns"]))
+            if known["has_zero_shot"]:
+                progress.zero_shot = self._stored_agent(state, "zero_shot")
+                progress.zero_shot_model = self.model.copy(with_data=False)
+                dynamics = state["networks"]["zero_shot.dynamics"]
+                progress.zero_shot_model.dynamics.load_state_dict(dynamics)
+            self.progress = progress
 
-    def _load_progress(
-        self,
-        counters: Mapping[str, Any],
-        networks: Mapping[str, Any],
-        optimisers: Mapping[str, Any],
-    ) -> TaskProgress:
-        def load_agent(name: str) -> Agent:
-            agent = self.workshop.new_agent(torch.Generator())
-            parts = ("policy", "value")
-            agent.load(
-                {k: networks[f"{name}.{k}"] for k in parts},
-                {"value": optimisers[f"{name}.value"]},
-            )
-            return agent
-
-        progress = TaskProgress(
-            load_agent("agent"), counters["slbo_stages"], returns=dict(counters["returns"])
-        )
-        if counters["has_zero_shot"]:
-            progress.zero_shot = load_agent("zero_shot")
-            progress.zero_shot_model = self.model.copy(with_data=False)
-            progress.zero_shot_model.dynamics.load_state_dict(networks["zero_shot.dynamics"])
-        return progress
+    def _stored_agent(self, state: State, name: str) -> Agent:
+        """The inverse of `_store`."""
+        agent = self.workshop.new_agent(torch.Generator())
+        parts = [
+            {k.removeprefix(f"{name}."): v for k, v in state[kind].items() if k.startswith(name)}
+            for kind in ("networks", "optimisers")
+        ]
+        agent.load(*parts)
+        return agent
 
 
-def _named(task: int, parts: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of an agent under names that say its task."""
-    return {f"task{task:03d}.{name}": tensors for name, tensors in parts.items()}
-
-
-def _of_task(task: int, parts: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `_named`."""
-    prefix = f"task{task:03d}."
-    return {k.removeprefix(prefix): v for k, v in parts.items() if k.startswith(prefix)}
+def _store(state: dict[str, Any], name: str, agent: Agent) -> None:
+    """Puts an agent into a state, its parts under names that begin with this one."""
+    for kind in ("networks", "optimisers"):
+        parts = getattr(agent, kind)()
+        state[kind] |= {f"{name}.{part}": tensors for part, tensors in parts.items()}

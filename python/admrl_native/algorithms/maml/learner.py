@@ -88,7 +88,7 @@ class Maml(IterativeLearner):
         self, psis: Tensor, *, seed: int, after_step: AfterStep = lambda: None
     ) -> list[MamlAdaptation]:
         return [
-            MamlAdaptation(self.workshop, copy.deepcopy(self.policy), psi, told, seed, after_step)
+            MamlAdaptation(self.workshop, psi, told, seed, after_step, copy.deepcopy(self.policy))
             for psi, told in zip(psis, self.told_of(psis), strict=True)
         ]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from ...networks.normaliser import Normaliser
 from ...sampling.trajectories import Trajectories
 from ...seeding import derive_generator, derive_seed
 from ...training.agent import Agent
-from ..iterative import IterativeLearner
+from ..iterative import IterativeLearner, TaskAdaptation
 from ..learner import AfterStep
 from ..setup import Setup
 from ..workshop import Workshop
@@ -84,70 +85,52 @@ class MtJoint(IterativeLearner):
         return [
             MtAdaptation(
                 self.workshop,
-                copy.deepcopy(self.agent),
-                copy.deepcopy(self.states),
                 psi,
-                self.told_of(psi),
+                told,
                 seed,
                 after_step,
+                copy.deepcopy(self.agent),
+                copy.deepcopy(self.states),
             )
-            for psi in psis
+            for psi, told in zip(psis, self.told_of(psis), strict=True)
         ]
 
 
-class MtAdaptation:
+@dataclasses.dataclass
+class MtAdaptation(TaskAdaptation):
     """The multi-task policy on its way to one task: further TRPO updates on the task's samples.
 
-    Args:
-        workshop: of the run.
+    Attributes:
         agent: changed.
         states: statistics of [s, u]; changed.
-        psi: the task (K,).
-        u: the same in normalised coordinates, float32; outside Ψ beyond [−1, 1].
-        seed: of every random number.
-        after_step: called after every round.
     """
 
-    def __init__(
-        self,
-        workshop: Workshop,
-        agent: Agent,
-        states: Normaliser,
-        psi: Tensor,
-        u: Tensor,
-        seed: int,
-        after_step: AfterStep,
-    ) -> None:
-        self._workshop, self._agent, self._states = workshop, agent, states
-        self._psi, self._u, self._seed = psi, u, seed
-        self._after_step = after_step
-        self._rounds = 0
+    agent: Agent
+    states: Normaliser
 
     @property
     def policy(self) -> ConditionedPolicy:
-        return ConditionedPolicy(self._agent.policy, self._u, torch.zeros_like(self._u))
+        return ConditionedPolicy(self.agent.policy, self.told, torch.zeros_like(self.told))
 
-    def learn(self, samples: int) -> None:
-        rollouts = samples // self._workshop.settings.physics.horizon
-        contexts = self._u.expand(rollouts, -1)
-        trajectories = self._workshop.many_trajectories(
-            [self._agent.policy],
-            self._psi.unsqueeze(0),
+    def learn_round(self, samples: int) -> None:
+        rollouts = samples // self.workshop.settings.physics.horizon
+        contexts = self.told.expand(rollouts, -1)
+        trajectories = self.workshop.many_trajectories(
+            [self.agent.policy],
+            self.psi.unsqueeze(0),
             rollouts,
-            derive_seed(self._seed, "adapt", self._rounds),
+            derive_seed(self.seed, "adapt", self.rounds),
             "adaptation",
             contexts=contexts,
         )
-        device = self._workshop.device
+        device = self.workshop.device
         update(
-            self._workshop,
-            self._agent,
-            self._states,
+            self.workshop,
+            self.agent,
+            self.states,
             trajectories.with_context(contexts),
-            derive_generator(self._seed, "adapt", self._rounds, "value", device=device),
+            derive_generator(self.seed, "adapt", self.rounds, "value", device=device),
         )
-        self._rounds += 1
-        self._after_step()
 
 
 def update(

@@ -77,7 +77,7 @@ class Pearl(IterativeLearner):
         """See `Learner.adaptations`; actor and encoder are copied once, and the same for all."""
         actor, encoder = copy.deepcopy(self.update.sac.actor), copy.deepcopy(self.update.encoder)
         return [
-            PearlAdaptation(self.workshop, actor, encoder, psi, told, seed, after_step)
+            PearlAdaptation(self.workshop, psi, told, seed, after_step, actor, encoder)
             for psi, told in zip(psis, self.told_of(psis), strict=True)
         ]
 
