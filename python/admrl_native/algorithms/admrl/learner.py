@@ -12,7 +12,7 @@ from torch import Tensor
 from ...seeding import derive_generator, derive_seed
 from ...task_gradient.gradient import TaskGradient
 from ...training.agent import Agent
-from ...training.model_learner import ModelLearner
+from ...training.learned_dynamics import LearnedDynamics
 from ..learner import Adaptation as AnyAdaptation
 from ..learner import AfterStep, Learner, State
 from ..setup import Setup
@@ -36,7 +36,7 @@ class TaskProgress:
     agent: Agent
     slbo_stages: int = 0
     zero_shot: Agent | None = None
-    zero_shot_model: ModelLearner | None = None
+    zero_shot_model: LearnedDynamics | None = None
     returns: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -55,7 +55,7 @@ class MetaTrainer(Learner):
         super().__init__(setup)
         self.selector = selector
         # Line 1: initialise φ and ψ, D ← ∅.
-        self.model = self.workshop.new_model(derive_generator(self.seed, "model"))
+        self.model = self.environments.new_model(derive_generator(self.seed, "model"))
         space = self.task_space
         if setup.first_psi is None:
             first_u = self.settings.task_selection.first_u
@@ -73,7 +73,7 @@ class MetaTrainer(Learner):
 
     def train(self) -> None:
         """Runs to the end from wherever the run is (Algorithm 1)."""
-        self.observer.begin(self.workshop.compute.describe())
+        self.observer.begin(self.environments.compute.describe())
         while self.task < self.settings.schedule.n_tasks:  # line 2
             progress = self.progress or self._begin_task()  # line 3
             if self.task > 0 and progress.zero_shot is None:
@@ -81,7 +81,7 @@ class MetaTrainer(Learner):
             while progress.slbo_stages < self._num_slbo_stages():  # line 5
                 self._slbo_stage(progress)  # lines 6, 7
             self._choose_next_task(progress)  # lines 8 to 12
-        self.observer.record("end", {"tasks": self.task, **self.workshop.sample_counts()})
+        self.observer.record("end", {"tasks": self.task, **self.environments.sample_counts()})
 
     def adaptations(
         self, psis: Tensor, *, seed: int, after_step: AfterStep = lambda: None
@@ -89,9 +89,11 @@ class MetaTrainer(Learner):
         def after_iteration(_iteration: int, _figures: Any) -> None:
             after_step()
 
-        model, agents = zero_shot(self.workshop, self.model, psis, seed, after_iteration)
+        model, agents = zero_shot(self.environments, self.model, psis, seed, after_iteration)
         return [
-            Adaptation(self.workshop, model, agent, psi, seed, after_iteration, shares_model=True)
+            Adaptation(
+                self.environments, model, agent, psi, seed, after_iteration, shares_model=True
+            )
             for agent, psi in zip(agents, psis, strict=True)
         ]
 
@@ -117,14 +119,14 @@ class MetaTrainer(Learner):
         model.load(state["networks"], state["optimisers"])
         agent = self._stored_agent(state, f"task{task:03d}")
         return Adaptation(
-            self.workshop, model, agent, psi, seed, lambda _iteration, _figures: after_step()
+            self.environments, model, agent, psi, seed, lambda _iteration, _figures: after_step()
         )
 
     # Algorithm 1, line by line
 
     def _begin_task(self) -> TaskProgress:
         """Line 3: a policy initialised randomly; what it earns is the baseline of the task."""
-        agent = self.workshop.new_agent(derive_generator(self.seed, self.task, "agent"))
+        agent = self.environments.new_agent(derive_generator(self.seed, self.task, "agent"))
         agent.adopt_normaliser(self.model.dynamics.states)
         self.observer.phase("random-policy", task=self.task, steps=1)
         returns = self._real_returns(agent, "random-policy")
@@ -145,7 +147,7 @@ class MetaTrainer(Learner):
         n = self.settings.schedule.n_zeroshot
         self.observer.phase("zero-shot", task=self.task, steps=n)
         last = self._virtual_training(progress, "zero-shot", n)
-        progress.zero_shot = self.workshop.copy_agent(progress.agent)
+        progress.zero_shot = self.environments.copy_agent(progress.agent)
         progress.zero_shot_model = self.model.copy(with_data=False)
         returns = self._real_returns(progress.agent, "zero-shot")
         progress.returns["zero_shot"] = returns.mean().item()
@@ -157,7 +159,7 @@ class MetaTrainer(Learner):
                 "real_return": returns.mean().item(),
                 "real_return_std": returns.std().item(),
                 "virtual_return": last.get("virtual_return"),
-                **self.workshop.sample_counts(),
+                **self.environments.sample_counts(),
             },
         )
         self._checkpoint()
@@ -171,7 +173,7 @@ class MetaTrainer(Learner):
             ("train", schedule.n_collect),
             ("validation", schedule.n_validation),
         ):
-            transitions = self.workshop.collect(
+            transitions = self.environments.collect(
                 progress.agent.policy,
                 self.psi,
                 count,
@@ -196,7 +198,7 @@ class MetaTrainer(Learner):
                 "virtual_return": last["virtual_return"],
                 "train_loss": last["model_loss"],
                 "validation_loss": self.model.fit.validation_loss(self.model.replays["validation"]),
-                **self.workshop.sample_counts(),
+                **self.environments.sample_counts(),
             },
         )
         self._checkpoint()
@@ -217,12 +219,12 @@ class MetaTrainer(Learner):
                 self.task_space,
                 self.settings.task_selection,
                 lambda: self._task_gradient(progress),
-                self.workshop.sample_counts,
+                self.environments.sample_counts,
                 record,
             )
             generator = derive_generator(self.seed, self.task, "next-task")
             next_task = self.selector.next_task(evidence, generator)
-        record("task", {"returns": progress.returns, **self.workshop.sample_counts()})
+        record("task", {"returns": progress.returns, **self.environments.sample_counts()})
         self.current, self.task, self.progress = next_task, self.task + 1, None
         self._checkpoint()
 
@@ -232,7 +234,7 @@ class MetaTrainer(Learner):
         assert progress.zero_shot_model is not None
         self.observer.phase("task-gradient", task=self.task, steps=1)
         gradient = estimate_task_gradient(
-            self.workshop,
+            self.environments,
             self.psi,
             progress.zero_shot,
             progress.agent,
@@ -264,7 +266,7 @@ class MetaTrainer(Learner):
                 {"task": self.task, "phase": phase, "iteration": iteration, **figures},
             )
 
-        self.workshop.virtual_training(
+        self.environments.virtual_training(
             [progress.agent],
             self.model,
             self.psi.unsqueeze(0),
@@ -276,7 +278,7 @@ class MetaTrainer(Learner):
 
     def _real_returns(self, agent: Agent, name: str) -> Tensor:
         """Undiscounted real returns (episodes,) of the policy on the current task."""
-        return self.workshop.real_returns(
+        return self.environments.real_returns(
             agent.policy,
             self.psi,
             self.settings.collection.evaluation_episodes,
@@ -297,7 +299,7 @@ class MetaTrainer(Learner):
         counters: dict[str, Any] = {
             "task": self.task,
             "u": self.current.u.tolist(),
-            "samples": self.workshop.sample_counts(),
+            "samples": self.environments.sample_counts(),
             "progress": None,
         }
         progress = self.progress
@@ -329,7 +331,7 @@ class MetaTrainer(Learner):
         self.model.load(state["networks"], state["optimisers"])
         self.task = counters["task"]
         self.current = self.task_space.at(torch.tensor(counters["u"], dtype=torch.float64))
-        self.workshop.set_sample_counts(counters["samples"])
+        self.environments.set_sample_counts(counters["samples"])
         self.progress = None
         if (known := counters["progress"]) is not None:
             agent = self._stored_agent(state, "agent")
@@ -343,7 +345,7 @@ class MetaTrainer(Learner):
 
     def _stored_agent(self, state: State, name: str) -> Agent:
         """The inverse of `_store`."""
-        agent = self.workshop.new_agent(torch.Generator())
+        agent = self.environments.new_agent(torch.Generator())
         parts = [
             {k.removeprefix(f"{name}."): v for k, v in state[kind].items() if k.startswith(name)}
             for kind in ("networks", "optimisers")

@@ -28,9 +28,9 @@ class MamlAdaptation(TaskAdaptation):
 
     @property
     def policy(self) -> Policy:
-        if len(self.told) == 0:
+        if len(self.task_input) == 0:
             return self.own
-        return ConditionedPolicy(self.own, self.told, torch.zeros_like(self.told))
+        return ConditionedPolicy(self.own, self.task_input, torch.zeros_like(self.task_input))
 
     def learn_round(self, samples: int) -> None:
         """`test_steps` steps, each on its own part of the samples.
@@ -38,7 +38,7 @@ class MamlAdaptation(TaskAdaptation):
         Raises:
             ValueError: the parts are not whole numbers of episodes.
         """
-        settings = self.workshop.settings
+        settings = self.environments.settings
         maml = settings.maml
         episodes = maml.test_steps * settings.physics.horizon
         if samples < 1 or samples % episodes != 0:
@@ -47,10 +47,10 @@ class MamlAdaptation(TaskAdaptation):
             )
         for step in range(self.rounds * maml.test_steps, (self.rounds + 1) * maml.test_steps):
             _, (of_task,) = maml_samples(
-                self.workshop,
+                self.environments,
                 [self.own],
                 self.psi.unsqueeze(0),
-                self.told.unsqueeze(0),
+                self.task_input.unsqueeze(0),
                 samples // episodes,
                 derive_seed(self.seed, "adapt", step),
                 "adaptation",

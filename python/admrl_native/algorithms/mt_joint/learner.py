@@ -15,10 +15,10 @@ from ...networks.normaliser import Normaliser
 from ...sampling.trajectories import Trajectories
 from ...seeding import derive_generator, derive_seed
 from ...training.agent import Agent
+from ..environments import Environments
 from ..iterative import IterativeLearner, TaskAdaptation
 from ..learner import AfterStep
 from ..setup import Setup
-from ..workshop import Workshop
 
 
 class MtJoint(IterativeLearner):
@@ -28,25 +28,25 @@ class MtJoint(IterativeLearner):
     """
 
     def __init__(self, setup: Setup) -> None:
-        super().__init__(setup, told_psi=True)
-        self.agent = self.workshop.new_agent(
+        super().__init__(setup, task_conditioned=True)
+        self.agent = self.environments.new_agent(
             derive_generator(self.seed, "agent"), self.family.task_dim
         )
-        self.states = Normaliser(self.workshop.obs_dim + self.family.task_dim)
+        self.states = Normaliser(self.environments.obs_dim + self.family.task_dim)
 
     @property
     def num_iterations(self) -> int:
         return self.settings.mt.iterations
 
     def compute(self) -> dict[str, str]:
-        return self.workshop.compute.describe()
+        return self.environments.compute.describe()
 
     def iterate(self) -> dict[str, Any]:
         """Samples of some of the training tasks, and one update on all of them."""
         mt, i = self.settings.mt, self.iteration
         chosen = self.draw_tasks(mt.tasks_per_iteration)
         contexts = self.train_u[chosen].float().repeat_interleave(mt.rollouts, 0)
-        trajectories = self.workshop.many_trajectories(
+        trajectories = self.environments.many_trajectories(
             [self.agent.policy],
             self.train_psi[chosen],
             mt.rollouts,
@@ -55,11 +55,11 @@ class MtJoint(IterativeLearner):
             contexts=contexts,
         )
         figures = update(
-            self.workshop,
+            self.environments,
             self.agent,
             self.states,
             trajectories.with_context(contexts),
-            derive_generator(self.seed, i, "value", device=self.workshop.device),
+            derive_generator(self.seed, i, "value", device=self.environments.device),
         )
         return {
             "real_return": trajectories.first_episode_returns().mean().item(),
@@ -84,15 +84,15 @@ class MtJoint(IterativeLearner):
     ) -> list[MtAdaptation]:
         return [
             MtAdaptation(
-                self.workshop,
+                self.environments,
                 psi,
-                told,
+                task_input,
                 seed,
                 after_step,
                 copy.deepcopy(self.agent),
                 copy.deepcopy(self.states),
             )
-            for psi, told in zip(psis, self.told_of(psis), strict=True)
+            for psi, task_input in zip(psis, self.task_inputs(psis), strict=True)
         ]
 
 
@@ -110,12 +110,14 @@ class MtAdaptation(TaskAdaptation):
 
     @property
     def policy(self) -> ConditionedPolicy:
-        return ConditionedPolicy(self.agent.policy, self.told, torch.zeros_like(self.told))
+        return ConditionedPolicy(
+            self.agent.policy, self.task_input, torch.zeros_like(self.task_input)
+        )
 
     def learn_round(self, samples: int) -> None:
-        rollouts = samples // self.workshop.settings.physics.horizon
-        contexts = self.told.expand(rollouts, -1)
-        trajectories = self.workshop.many_trajectories(
+        rollouts = samples // self.environments.settings.physics.horizon
+        contexts = self.task_input.expand(rollouts, -1)
+        trajectories = self.environments.many_trajectories(
             [self.agent.policy],
             self.psi.unsqueeze(0),
             rollouts,
@@ -123,9 +125,9 @@ class MtAdaptation(TaskAdaptation):
             "adaptation",
             contexts=contexts,
         )
-        device = self.workshop.device
+        device = self.environments.device
         update(
-            self.workshop,
+            self.environments,
             self.agent,
             self.states,
             trajectories.with_context(contexts),
@@ -134,7 +136,7 @@ class MtAdaptation(TaskAdaptation):
 
 
 def update(
-    workshop: Workshop,
+    environments: Environments,
     agent: Agent,
     states: Normaliser,
     samples: Trajectories,
@@ -143,13 +145,13 @@ def update(
     """One TRPO step and one value fit of an agent on real samples, which its normaliser joins.
 
     Args:
-        workshop: computes.
+        environments: computes.
         agent: changed.
         states: statistics of the agent's states; changed.
         samples: with the agent's states, (N, T, D + C).
         generator: of the value fit, on the device.
     """
-    compute, settings = workshop.compute, workshop.settings
+    compute, settings = environments.compute, environments.settings
     targets = compute.advantages_and_returns([samples], [agent.value], settings.advantage)
     (done,) = compute.update_agents([agent], [samples], targets, settings.trpo, [generator])
     states.update(samples.obs.flatten(0, 1).cpu())

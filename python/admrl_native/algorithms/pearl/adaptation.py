@@ -44,15 +44,15 @@ class PearlAdaptation(TaskAdaptation):
             belief = self.encoder(self.context.unsqueeze(0))
         return ConditionedPolicy(
             self.actor,
-            torch.cat([self.told, belief.mean[0]]),
-            torch.cat([torch.zeros_like(self.told), belief.std[0]]),
+            torch.cat([self.task_input, belief.mean[0]]),
+            torch.cat([torch.zeros_like(self.task_input), belief.std[0]]),
             deterministic=True,
         )
 
     def learn_round(self, samples: int) -> None:
         policy, seed = self.policy, derive_seed(self.seed, "adapt", self.rounds)
-        rollouts = samples // self.workshop.settings.physics.horizon
-        trajectories = self.workshop.many_trajectories(
+        rollouts = samples // self.environments.settings.physics.horizon
+        trajectories = self.environments.many_trajectories(
             [self.actor],
             self.psi.unsqueeze(0),
             rollouts,
@@ -62,5 +62,5 @@ class PearlAdaptation(TaskAdaptation):
             deterministic=policy.deterministic,
         )
         found = {k: x.unsqueeze(0) for k, x in sound_transitions(trajectories).items()}
-        (rows,) = encoder_rows(Transitions(**found), self.workshop.settings.pearl)
+        (rows,) = encoder_rows(Transitions(**found), self.environments.settings.pearl)
         self.context = torch.cat([self.context, rows])
