@@ -18,7 +18,7 @@ from .linearisation import MlpCurvature, MlpLinearisation
 SampleMap = Callable[[Tensor], Tensor]
 
 
-class Policy(Protocol):
+class DifferentiablePolicy(Protocol):
     """What scores need of a Gaussian policy; `networks.policy.GaussianPolicy` has it."""
 
     def get_params(self) -> Tensor:
@@ -48,7 +48,7 @@ class ScoreProducts(Protocol):
 
 
 def score_products(
-    policy: Policy, obs: Tensor, actions: Tensor, dtype: torch.dtype = torch.float64
+    policy: DifferentiablePolicy, obs: Tensor, actions: Tensor, dtype: torch.dtype = torch.float64
 ) -> ScoreProducts:
     """The fastest there is for this kind of policy.
 
@@ -125,7 +125,9 @@ class AutodiffScores:
     Args: as `score_products`.
     """
 
-    def __init__(self, policy: Policy, obs: Tensor, actions: Tensor, dtype: torch.dtype) -> None:
+    def __init__(
+        self, policy: DifferentiablePolicy, obs: Tensor, actions: Tensor, dtype: torch.dtype
+    ) -> None:
         x = policy.normaliser(obs).to(dtype)
         actions = actions.to(dtype)
 

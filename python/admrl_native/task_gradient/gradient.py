@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from ..derivatives.scores import Policy
+from ..derivatives.scores import DifferentiablePolicy
 from ..sampling.trajectories import Trajectories
 from ..training.advantage import Value
 from ..training.settings import AdvantageSettings
@@ -90,7 +90,7 @@ class TaskGradient:
 
 
 def task_gradient(
-    policy_hat: Policy,
+    policy_hat: DifferentiablePolicy,
     value_hat: Value,
     real_star: Trajectories,
     real_hat: Trajectories,

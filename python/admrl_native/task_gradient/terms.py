@@ -7,7 +7,7 @@ import dataclasses
 import torch
 from torch import Tensor
 
-from ..derivatives.scores import Policy, ScoreProducts, score_products
+from ..derivatives.scores import DifferentiablePolicy, ScoreProducts, score_products
 from ..training.settings import AdvantageSettings
 from .hessian import HessianProduct, hessian_product
 from .samples import GapSamples, ValuedTrajectories
@@ -62,7 +62,7 @@ class MixedDerivative:
 
 
 def estimate_terms(
-    policy: Policy,
+    policy: DifferentiablePolicy,
     samples: GapSamples,
     *,
     horizon: int,

@@ -15,7 +15,7 @@ from ..environments import Environments
 
 
 @dataclasses.dataclass
-class Adaptation:
+class ModelAdaptation:
     """A policy on its way to one task, and the model that goes with it; see `begin`.
 
     Attributes:
@@ -73,14 +73,14 @@ def begin(
     *,
     seed: int,
     after_iteration: AfterIteration = lambda _iteration, _figures: None,
-) -> Adaptation:
+) -> ModelAdaptation:
     """Zero-shot adaptation: a fresh policy, trained in the model alone; `model` is left as it is.
 
     Raises:
         ValueError: the model has no data.
     """
     model, (agent,) = zero_shot(environments, model, psi.unsqueeze(0), seed, after_iteration)
-    return Adaptation(environments, model, agent, psi, seed, after_iteration)
+    return ModelAdaptation(environments, model, agent, psi, seed, after_iteration)
 
 
 def zero_shot(

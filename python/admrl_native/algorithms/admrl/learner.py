@@ -13,10 +13,9 @@ from ...seeding import derive_generator, derive_seed
 from ...task_gradient.gradient import TaskGradient
 from ...training.agent import Agent
 from ...training.learned_dynamics import LearnedDynamics
-from ..learner import Adaptation as AnyAdaptation
-from ..learner import AfterStep, Learner, State
+from ..learner import Adaptation, AfterStep, Learner, State
 from ..setup import Setup
-from .adaptation import Adaptation, zero_shot
+from .adaptation import ModelAdaptation, zero_shot
 from .sampled_gradient import estimate_task_gradient
 from .selectors.selector import Evidence, Selector
 
@@ -85,22 +84,22 @@ class MetaTrainer(Learner):
 
     def adaptations(
         self, psis: Tensor, *, seed: int, after_step: AfterStep = lambda: None
-    ) -> list[Adaptation]:
+    ) -> list[ModelAdaptation]:
         def after_iteration(_iteration: int, _figures: Any) -> None:
             after_step()
 
         model, agents = zero_shot(self.environments, self.model, psis, seed, after_iteration)
         return [
-            Adaptation(
+            ModelAdaptation(
                 self.environments, model, agent, psi, seed, after_iteration, shares_model=True
             )
             for agent, psi in zip(agents, psis, strict=True)
         ]
 
-    def zero_shot_state(self, adaptations: Mapping[int, AnyAdaptation]) -> State:
+    def zero_shot_state(self, adaptations: Mapping[int, Adaptation]) -> State:
         state: dict[str, Any] = {"networks": {}, "optimisers": {}}
         for task, adaptation in adaptations.items():
-            assert isinstance(adaptation, Adaptation)
+            assert isinstance(adaptation, ModelAdaptation)
             for kind in state:  # one model, the same for all
                 state[kind] |= getattr(adaptation.model, kind)()
             _store(state, f"task{task:03d}", adaptation.agent)
@@ -114,11 +113,11 @@ class MetaTrainer(Learner):
         *,
         seed: int,
         after_step: AfterStep = lambda: None,
-    ) -> Adaptation:
+    ) -> ModelAdaptation:
         model = self.model.copy(with_data=True)
         model.load(state["networks"], state["optimisers"])
         agent = self._stored_agent(state, f"task{task:03d}")
-        return Adaptation(
+        return ModelAdaptation(
             self.environments, model, agent, psi, seed, lambda _iteration, _figures: after_step()
         )
 
