@@ -36,7 +36,7 @@ def main() -> None:
     print(f"{arguments.family}, preset {preset}, {arguments.threads} threads, {about}\n")
 
     stage = FirstStage.begin(arguments.family, preset, arguments.threads)
-    family = stage.workshop.family
+    family = stage.environments.family
     ways: list[tuple[str, Compute, int]] = [
         ("ours", NativeCompute(family, arguments.threads, "fp32"), 1),
         ("torch", TorchCompute(family, torch.device("cpu"), "fp32"), arguments.threads),

@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 
 import common
+from admrl_native.derivatives.scores import score_products
 from admrl_native.task_gradient.gradient import task_gradient
 from admrl_native.task_gradient.hessian import hessian_product
-from admrl_native.task_gradient.samples import JudgedTrajectories
-from admrl_native.task_gradient.scores import score_products
+from admrl_native.task_gradient.samples import ValuedTrajectories
 from admrl_native.task_gradient.settings import TaskGradientSettings
 from admrl_native.testing import LinearGaussianProblem, random_problem, scalar_problem
 from admrl_native.training.advantage import Value
@@ -124,11 +124,11 @@ def main() -> None:
         draw(figures, arguments.figures)
 
 
-def judged(case: Case, episodes: int, seed: int, lam: float, value: Value) -> JudgedTrajectories:
+def judged(case: Case, episodes: int, seed: int, lam: float, value: Value) -> ValuedTrajectories:
     """Virtual trajectories of the case's policy."""
     generator = torch.Generator().manual_seed(seed)
     samples = case.problem.sample(case.theta, case.psi, "model", episodes, generator)
-    return JudgedTrajectories.of(samples, value, advantage(case, lam))
+    return ValuedTrajectories.of(samples, value, advantage(case, lam))
 
 
 def advantage(case: Case, lam: float = 1.0) -> AdvantageSettings:
@@ -136,7 +136,7 @@ def advantage(case: Case, lam: float = 1.0) -> AdvantageSettings:
 
 
 def estimated_hessian(
-    case: Case, settings: TaskGradientSettings, batch: JudgedTrajectories
+    case: Case, settings: TaskGradientSettings, batch: ValuedTrajectories
 ) -> Tensor:
     """Ĥ (P, P) per episode, column by column."""
     t = batch.trajectories

@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from admrl_native.derivatives.scores import score_products
 from admrl_native.networks.policy import GaussianPolicy
 from admrl_native.sampling.trajectories import Trajectories
 from admrl_native.seeding import derive_generator
-from admrl_native.task_gradient.audit import TermsOf
 from admrl_native.task_gradient.gradient import TaskGradient, task_gradient
+from admrl_native.task_gradient.health import TermsOf
 from admrl_native.task_gradient.hessian import HessianProduct, hessian_product
-from admrl_native.task_gradient.samples import GapSamples, JudgedTrajectories
-from admrl_native.task_gradient.scores import score_products
+from admrl_native.task_gradient.samples import GapSamples, ValuedTrajectories
 from admrl_native.task_gradient.settings import TaskGradientSettings
 from admrl_native.task_gradient.terms import Terms, estimate_terms
 from admrl_native.training.agent import Agent
@@ -56,14 +56,14 @@ class GradientSamples:
 
     @classmethod
     def draw(cls, stage: FirstStage, agent: Agent) -> GradientSamples:
-        sizes, workshop = stage.settings.task_gradient, stage.workshop
+        sizes, environments = stage.settings.task_gradient, stage.environments
         # A preset may choose another estimator or damping: the defaults are what is timed here.
         settings = TaskGradientSettings(
             real_samples=sizes.real_samples, virtual_samples=sizes.virtual_samples
         )
 
         def real(seed: int) -> Trajectories:
-            return workshop.real_trajectories(
+            return environments.real_trajectories(
                 agent.policy, stage.psi, settings.real_samples, seed, "task_gradient"
             )
 
@@ -71,7 +71,7 @@ class GradientSamples:
             agent,
             real(1),
             real(2),
-            workshop.virtual_trajectories(
+            environments.virtual_trajectories(
                 agent.policy, stage.model.dynamics, stage.psi, settings.virtual_samples, 3
             ),
             stage.settings.physics.horizon,
@@ -123,7 +123,7 @@ class GradientSamples:
     def judge(self) -> GapSamples:
         """With advantages and their derivatives."""
         hat, virtual = (
-            JudgedTrajectories.of(t, self.agent.value, self.advantage)
+            ValuedTrajectories.of(t, self.agent.value, self.advantage)
             for t in (self.hat, self.virtual)
         )
         return GapSamples(self.star, hat, virtual)

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 import common
+from admrl_native.derivatives.scores import AutodiffScores
 from admrl_native.task_gradient.hessian import per_step_hessian
 from admrl_native.task_gradient.implicit import Solve, solve
-from admrl_native.task_gradient.scores import AutodiffScores
 from admrl_native.task_gradient.terms import Terms
 from admrl_native.task_gradient.weights import advantage_weights
 from common import Contender, Section, Verdict

@@ -45,7 +45,7 @@ def main() -> None:
     stage = FirstStage.begin(arguments.family, arguments.preset, arguments.threads)
     sections = []
     for precision in ("fp32", "bf16") if build_info()["bf16"] else ("fp32",):
-        compute = NativeCompute(stage.workshop.family, arguments.threads, precision)
+        compute = NativeCompute(stage.environments.family, arguments.threads, precision)
         sections.append(Grid(stage, compute, arguments.tasks).measure(repeats))
         sections[-1].show()
     verdicts = [v for section in sections for v in section.verdicts]
@@ -72,11 +72,11 @@ class Grid:
 
     def __init__(self, stage: FirstStage, compute: Compute, tasks: int) -> None:
         self._stage, self._compute, self._tasks = stage, compute, tasks
-        family = stage.workshop.family
+        family = stage.environments.family
         u = 2 * torch.rand(tasks, family.task_dim, generator=derive_generator(0, "tasks")) - 1
         space = TaskSpace(family)
         self._psis = torch.stack([space.from_normalised(row.double()) for row in u])
-        self._agents = [stage.workshop.copy_agent(stage.agent) for _ in range(tasks)]
+        self._agents = [stage.environments.copy_agent(stage.agent) for _ in range(tasks)]
 
     def measure(self, repeats: int) -> Section:
         """Seconds of an iteration for all tasks, alone and together."""
@@ -115,7 +115,7 @@ class Grid:
 
     def _iteration(self, agents: list[Agent], psis: torch.Tensor) -> None:
         model = self._stage.model.copy(with_data=True)
-        self._stage.workshop.virtual_training(agents, model, psis, 1, 0, compute=self._compute)
+        self._stage.environments.virtual_training(agents, model, psis, 1, 0, compute=self._compute)
 
     def _alone(self) -> None:
         for agent, psi in zip(self._agents, self._psis, strict=True):
@@ -153,7 +153,7 @@ class Grid:
         """One iteration of three tasks alone and together gives the same bits."""
         chosen = range(0, self._tasks, max(1, self._tasks // 3))
         copies = [
-            [self._stage.workshop.copy_agent(self._stage.agent) for _ in chosen] for _ in "ab"
+            [self._stage.environments.copy_agent(self._stage.agent) for _ in chosen] for _ in "ab"
         ]
         psis = self._psis[list(chosen)]
         self._iteration(copies[0], psis)

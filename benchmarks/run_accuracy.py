@@ -16,11 +16,11 @@ import torch
 from admrl_native import Run
 from admrl_native.algorithms.admrl.adaptation import begin
 from admrl_native.algorithms.admrl.learner import MetaTrainer
+from admrl_native.derivatives.scores import score_products
 from admrl_native.families.task_space import TaskSpace
 from admrl_native.seeding import derive_seed
 from admrl_native.task_gradient.hessian import hessian_product
-from admrl_native.task_gradient.samples import JudgedTrajectories
-from admrl_native.task_gradient.scores import score_products
+from admrl_native.task_gradient.samples import ValuedTrajectories
 from admrl_native.task_gradient.settings import TaskGradientSettings
 
 _SAMPLES = 10_000
@@ -38,12 +38,12 @@ def spread_on_run(
     """
     run = Run.load(path, threads=1)
     learner = run._learner()  # its model and data
-    workshop, horizon = learner.workshop, run.config.training.physics.horizon
+    environments, horizon = learner.environments, run.config.training.physics.horizon
     k = run.config.family.task_dim
     psi = TaskSpace(run.config.family).from_normalised(torch.full((k,), -0.5).double())
     if not isinstance(learner, MetaTrainer):
         raise SystemExit(f"{path}: expected a run with a dynamics model")
-    adaptation = begin(workshop, learner.model, psi, seed=0)
+    adaptation = begin(environments, learner.model, psi, seed=0)
     agent, model = adaptation.agent, adaptation.model
     x = torch.randn(
         agent.policy.get_params().numel(),
@@ -54,7 +54,7 @@ def spread_on_run(
     found: dict[str, list[torch.Tensor]] = {}
     for batch in range(batches):
         seed = derive_seed(0, "accuracy", batch)
-        t = workshop.virtual_trajectories(agent.policy, model.dynamics, psi, _SAMPLES, seed)
+        t = environments.virtual_trajectories(agent.policy, model.dynamics, psi, _SAMPLES, seed)
         scores = score_products(
             agent.policy, t.obs.flatten(0, 1), t.actions.flatten(0, 1), torch.float32
         )
@@ -62,7 +62,7 @@ def spread_on_run(
             advantage = run.config.training.advantage.replace(gae_lambda=settings.gae_lambda)
             product = hessian_product(
                 scores,
-                JudgedTrajectories.of(t, agent.value, advantage),
+                ValuedTrajectories.of(t, agent.value, advantage),
                 horizon=horizon,
                 settings=settings,
                 advantage=advantage,

@@ -19,9 +19,9 @@ from typing import Any
 
 import common
 from admrl_native import build_info
-from admrl_native.task_gradient.audit import Audit
 from admrl_native.task_gradient.damping import choose_damping
 from admrl_native.task_gradient.gradient import TaskGradient
+from admrl_native.task_gradient.health import HealthCheck
 from admrl_native.task_gradient.implicit import implicit_term
 from common import Contender, Section, Verdict
 from first_stage import FirstStage
@@ -117,7 +117,7 @@ def default_parts(
     judged, settings = samples.judged, samples.settings
 
     def halves_and_damping() -> object:
-        audit = Audit(judged, samples.terms_of(), settings)
+        audit = HealthCheck(judged, samples.terms_of(), settings)
         return choose_damping(audit.halves, settings, audit.tolerance)
 
     def main_solve() -> object:
@@ -190,7 +190,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     stage = FirstStage.begin("Ant2D", "quick" if quick else "paper", arguments.threads)
     # A copy, because inner iterations go on training the agent of the stage.
-    samples = GradientSamples.draw(stage, stage.workshop.copy_agent(stage.agent))
+    samples = GradientSamples.draw(stage, stage.environments.copy_agent(stage.agent))
     sections: list[Section] = []
 
     def add(section: Section) -> None:

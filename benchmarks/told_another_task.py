@@ -52,7 +52,7 @@ def measure(path: pathlib.Path, episodes: int) -> dict[str, Any]:
     run = Run.load(path, threads=1)
     psis = test_tasks(run.config.family, "grid")
     adapted = run.adapt_zero_shot(psis)
-    workshop = run._learner().workshop
+    environments = run._learner().environments
     told: dict[int, list[float]] = {1: [], -1: []}
     for psi, policy in zip(psis, (a.policy for a in adapted), strict=True):
         if not isinstance(policy, ConditionedPolicy):
@@ -64,7 +64,7 @@ def measure(path: pathlib.Path, episodes: int) -> dict[str, Any]:
                 policy.policy, context, policy.context_std, deterministic=policy.deterministic
             )
             task = torch.tensor(psi, dtype=torch.float64)
-            returns.append(float(workshop.real_returns(other, task, episodes, seed=0).mean()))
+            returns.append(float(environments.real_returns(other, task, episodes, seed=0).mean()))
     losses = [a - b for a, b in zip(told[1], told[-1], strict=True)]
     loss = mean_interval(losses)
     return {

@@ -30,7 +30,7 @@ from admrl_native.sampling.trajectories import Trajectories
 from admrl_native.seeding import derive_generator
 from admrl_native.training.agent import Agent
 from admrl_native.training.compute import Compute
-from admrl_native.training.model_learner import ModelLearner
+from admrl_native.training.learned_dynamics import LearnedDynamics
 from admrl_native.training.native_compute import NativeCompute
 from admrl_native.training.torch_compute import TorchCompute
 from arithmetic import ADVANTAGES, DYNAMICS, LARGE, PARTS, ROLLOUT, TRPO, VALUE, Arithmetic
@@ -103,7 +103,7 @@ class Side:
     compute: Compute
     torch_threads: int
     agent: Agent
-    model: ModelLearner
+    model: LearnedDynamics
 
 
 class Bench:
@@ -127,8 +127,8 @@ class Bench:
     ) -> None:
         self._stage = stage = FirstStage.begin(family, preset, threads)
         self._peaks = peaks
-        self._arithmetic = Arithmetic.of(stage.settings, stage.workshop.family)
-        declared, cpu = stage.workshop.family, torch.device("cpu")
+        self._arithmetic = Arithmetic.of(stage.settings, stage.environments.family)
+        declared, cpu = stage.environments.family, torch.device("cpu")
         eager = TorchCompute(declared, cpu, "fp32")
         ways: list[tuple[str, Compute, int]] = [
             ("torch, 1 thread", eager, 1),
@@ -140,7 +140,7 @@ class Bench:
                 name,
                 compute,
                 torch_threads,
-                stage.workshop.copy_agent(stage.agent),
+                stage.environments.copy_agent(stage.agent),
                 stage.model.copy(with_data=True),
             )
             for name, compute, torch_threads in ways

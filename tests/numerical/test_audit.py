@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 import torch
 
-from admrl_native.task_gradient.audit import Health, cosine, jackknife, trusted_signs, verdict
+from admrl_native.task_gradient.health import Health, cosine, jackknife, trusted_signs, verdict
 from admrl_native.task_gradient.implicit import Solve
 
 HEALTH = Health(

@@ -11,11 +11,12 @@ import pytest
 import torch
 
 from admrl_native._native import _core
+from admrl_native.derivatives.settings import TrpoSettings
 from admrl_native.families.catalogue import make_family
 from admrl_native.settings import SettingError
 from admrl_native.training.choose_compute import choose_compute
 from admrl_native.training.native_compute import NativeCompute
-from admrl_native.training.settings import AdvantageSettings, ComputeSettings, TrpoSettings
+from admrl_native.training.settings import AdvantageSettings, ComputeSettings
 from admrl_native.training.torch_compute import TorchCompute
 from toy import Memory, make_trainer
 
@@ -25,22 +26,22 @@ FAMILY = make_family("Hopper2D")
 
 
 class Bench:
-    """A workshop with a model that has seen some data, and an agent for each task."""
+    """A environments with a model that has seen some data, and an agent for each task."""
 
     def __init__(self, compute, tasks=3):
-        self.compute, self.workshop = compute, make_trainer(Memory()).workshop
-        self.model = self.workshop.new_model(torch.Generator().manual_seed(0))
+        self.compute, self.environments = compute, make_trainer(Memory()).environments
+        self.model = self.environments.new_model(torch.Generator().manual_seed(0))
         self.agents = [
-            self.workshop.new_agent(torch.Generator().manual_seed(1)) for _ in range(tasks)
+            self.environments.new_agent(torch.Generator().manual_seed(1)) for _ in range(tasks)
         ]
         policy = self.agents[0].policy
-        self.model.add("train", self.workshop.collect(policy, PSIS[0], 400, 2, "train"))
+        self.model.add("train", self.environments.collect(policy, PSIS[0], 400, 2, "train"))
         for agent in self.agents:
             agent.adopt_normaliser(self.model.dynamics.states)
 
     def train(self, psis=PSIS, iterations=2):
         figures: list[list[dict[str, float]]] = []
-        self.workshop.virtual_training(
+        self.environments.virtual_training(
             self.agents,
             self.model,
             psis,
@@ -62,7 +63,7 @@ class Bench:
         )
         generators = [torch.Generator().manual_seed(5) for _ in self.agents]
         samples = sampler.sample(
-            PSIS[: len(self.agents)], self.workshop.start_states(0), generators
+            PSIS[: len(self.agents)], self.environments.start_states(0), generators
         )
         values = [agent.value for agent in self.agents]
         return samples, self.compute.advantages_and_returns(samples, values, AdvantageSettings())

@@ -7,7 +7,7 @@ from admrl_native._native import _core
 from admrl_native.networks.settings import NetworkSettings
 from admrl_native.networks.value import ValueFunction
 from admrl_native.sampling.replay import Replay
-from admrl_native.training.model_learner import ModelLearner
+from admrl_native.training.learned_dynamics import LearnedDynamics
 from admrl_native.training.settings import DynamicsFitSettings, ValueFitSettings
 from admrl_native.training.value_fit import ValueFit
 
@@ -25,7 +25,7 @@ def linear_system(rows: int, seed: int) -> dict[str, torch.Tensor]:
 
 def test_dynamics_fit_recovers_a_linear_system():
     networks = NetworkSettings(dynamics_hidden=(64, 64), dynamics_initial_std=0.1)
-    model = ModelLearner(
+    model = LearnedDynamics(
         3, 2, networks, DynamicsFitSettings(), torch.Generator().manual_seed(0), CPU
     )
     model.add("train", linear_system(4000, seed=1))
@@ -43,7 +43,7 @@ def test_dynamics_fit_recovers_a_linear_system():
 
 
 def test_dynamics_loss_is_the_mean_of_root_mean_squares():
-    model = ModelLearner(
+    model = LearnedDynamics(
         3, 2, NetworkSettings(), DynamicsFitSettings(), torch.Generator().manual_seed(0), CPU
     )
     data = linear_system(50, seed=1)
@@ -105,7 +105,7 @@ def test_native_and_torch_value_fits_are_the_same():
 def test_a_dynamics_step_is_adam_on_the_clipped_gradient_with_weight_decay():
     settings = DynamicsFitSettings(weight_decay=0.5, max_grad_norm=0.1, batch_size=40)
     networks = NetworkSettings(dynamics_hidden=(8,), dynamics_initial_std=0.5)
-    model = ModelLearner(3, 2, networks, settings, torch.Generator().manual_seed(0), CPU)
+    model = LearnedDynamics(3, 2, networks, settings, torch.Generator().manual_seed(0), CPU)
     model.add("train", linear_system(100, seed=1))
     weights = [w.detach().clone() for w in model.dynamics.net.parameters()]
     batch = model.replays["train"].sample(40, torch.Generator().manual_seed(2))

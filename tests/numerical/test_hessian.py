@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from admrl_native._native import _core
+from admrl_native.derivatives.scores import MlpScores
 from admrl_native.networks.policy import GaussianPolicy
 from admrl_native.networks.settings import NetworkSettings
 from admrl_native.sampling.trajectories import Trajectories
@@ -13,9 +14,8 @@ from admrl_native.task_gradient.hessian import (
     per_step_hessian,
     trajectory_hessian,
 )
-from admrl_native.task_gradient.samples import JudgedTrajectories
+from admrl_native.task_gradient.samples import ValuedTrajectories
 from admrl_native.task_gradient.scans import EpisodeScans, centred_by_age
-from admrl_native.task_gradient.scores import MlpScores
 from admrl_native.task_gradient.settings import TaskGradientSettings
 from admrl_native.task_gradient.weights import advantage_weights, return_weights
 from admrl_native.training.advantage import episode_weights
@@ -75,7 +75,7 @@ def problem():
         log_probs=torch.zeros(N, T),
     )
     value = lambda obs: obs.sum(-1)  # noqa: E731
-    judged = JudgedTrajectories.of(trajectories, value, ADVANTAGE)
+    judged = ValuedTrajectories.of(trajectories, value, ADVANTAGE)
     obs, actions = trajectories.obs.flatten(0, 1), trajectories.actions.flatten(0, 1)
     scores = MlpScores(policy, obs, actions, torch.float64)
     theta = policy.get_params().double()

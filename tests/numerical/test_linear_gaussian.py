@@ -11,8 +11,8 @@ import functools
 import pytest
 import torch
 
+from admrl_native.derivatives.scores import score_products
 from admrl_native.task_gradient.implicit import implicit_term
-from admrl_native.task_gradient.scores import score_products
 from admrl_native.task_gradient.settings import TaskGradientSettings
 from admrl_native.testing import (
     LinearDynamics,

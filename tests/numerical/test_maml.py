@@ -3,6 +3,8 @@
 import pytest
 import torch
 
+from admrl_native.derivatives.fisher import mean_kl
+from admrl_native.derivatives.settings import TrpoSettings
 from admrl_native.meta_gradient.adapted_task import AdaptedTask
 from admrl_native.meta_gradient.inner_step import InnerStep
 from admrl_native.meta_gradient.outer_step import AdaptedRegion, meta_gradient, outer_step
@@ -15,8 +17,7 @@ from admrl_native.seeding import derive_generator
 from admrl_native.testing import scalar_problem
 from admrl_native.testing.linear_policy import split_theta
 from admrl_native.training.advantage import advantages_and_returns
-from admrl_native.training.fisher import mean_kl
-from admrl_native.training.settings import AdvantageSettings, TrpoSettings
+from admrl_native.training.settings import AdvantageSettings
 
 # On the linear-Gaussian problem: the sampled meta-gradient against the exact one
 

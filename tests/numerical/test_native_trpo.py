@@ -12,10 +12,10 @@ import pytest
 import torch
 
 from admrl_native._native import _core
+from admrl_native.derivatives.fisher import FisherProducts
+from admrl_native.derivatives.settings import TrpoSettings
 from admrl_native.networks.policy import GaussianPolicy, gaussian_log_prob
 from admrl_native.networks.settings import NetworkSettings
-from admrl_native.training.fisher import FisherProducts
-from admrl_native.training.settings import TrpoSettings
 from admrl_native.training.trpo import TrpoResult, trpo_update
 
 # (D, hidden, A, M): the paper's; one layer and nothing but odd sizes; layers wider than a panel;

@@ -12,10 +12,10 @@ import functools
 import pytest
 import torch
 
+from admrl_native.derivatives.scores import score_products
 from admrl_native.task_gradient.gradient import task_gradient
 from admrl_native.task_gradient.hessian import hessian_product
-from admrl_native.task_gradient.samples import JudgedTrajectories
-from admrl_native.task_gradient.scores import score_products
+from admrl_native.task_gradient.samples import ValuedTrajectories
 from admrl_native.task_gradient.settings import TaskGradientSettings
 from admrl_native.testing import LinearGaussianProblem, random_problem, scalar_problem, zero_value
 from admrl_native.training.settings import AdvantageSettings
@@ -46,7 +46,7 @@ def estimated_hessian(problem, psi, theta, hessian, samples, seed, decay=1.0):
     scores = score_products(problem.policy(theta), t.obs.flatten(0, 1), t.actions.flatten(0, 1))
     product = hessian_product(
         scores,
-        JudgedTrajectories.of(t, value, advantage),
+        ValuedTrajectories.of(t, value, advantage),
         horizon=1,
         settings=EXACT.replace(hessian=hessian, hessian_decay=decay),
         advantage=advantage,

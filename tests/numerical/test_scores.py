@@ -3,10 +3,10 @@
 import pytest
 import torch
 
+from admrl_native.derivatives.scores import AutodiffScores, MlpScores, score_products
 from admrl_native.networks.policy import GaussianPolicy
 from admrl_native.networks.settings import NetworkSettings
 from admrl_native.task_gradient.hessian import per_step_hessian
-from admrl_native.task_gradient.scores import AutodiffScores, MlpScores, score_products
 
 TOLERANCE = {"rtol": 1e-10, "atol": 1e-10}  # float64; sums of 60 samples
 

@@ -3,11 +3,11 @@
 import pytest
 import torch
 
-from admrl_native.networks.linearisation import MlpLinearisation
+from admrl_native.derivatives.fisher import FisherProducts, mean_kl
+from admrl_native.derivatives.linearisation import MlpLinearisation
+from admrl_native.derivatives.settings import TrpoSettings
 from admrl_native.networks.policy import GaussianPolicy
 from admrl_native.networks.settings import NetworkSettings
-from admrl_native.training.fisher import FisherProducts, mean_kl
-from admrl_native.training.settings import TrpoSettings
 from admrl_native.training.trpo import trpo_update
 
 

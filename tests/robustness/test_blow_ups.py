@@ -18,10 +18,10 @@ import torch
 
 import admrl_native as admrl
 from admrl_native.activities.evaluating.run import evaluate_run
+from admrl_native.algorithms.environments import Environments
 from admrl_native.algorithms.iterative import IterativeLearner
 from admrl_native.algorithms.methods import METHODS
 from admrl_native.algorithms.setup import Setup
-from admrl_native.algorithms.workshop import Workshop
 from admrl_native.configuration.options import override
 from admrl_native.configuration.presets import preset
 from admrl_native.evaluation.oracle import learn
@@ -303,8 +303,8 @@ def test_a_resumed_learner_goes_on_counting(tmp_path: pathlib.Path) -> None:
     assert again.records[-1] == memory.records[-1]
     old = json.loads(json.dumps(state["counters"]["samples"]))
     del old["excluded"]  # of a checkpoint that was written before they were counted
-    learner.workshop.set_sample_counts(old)
-    assert learner.workshop.sample_counts()["excluded"] == {}
+    learner.environments.set_sample_counts(old)
+    assert learner.environments.sample_counts()["excluded"] == {}
 
 
 def test_an_episode_that_blew_up_is_neither_better_nor_worse() -> None:
@@ -359,14 +359,14 @@ def test_most_of_a_runs_data(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyP
         admrl.train(family, out=path, progress=False, **options)
     assert not path.exists()  # nothing was learned: the next attempt is not refused
 
-    count, calls = Workshop._count, []
+    count, calls = Environments._count, []
 
-    def later(self: Workshop, purpose: str, trajectories: Trajectories) -> None:
+    def later(self: Environments, purpose: str, trajectories: Trajectories) -> None:
         calls.append(purpose)
         with contextlib.suppress(SettingError) if len(calls) < 6 else contextlib.nullcontext():
             count(self, purpose, trajectories)
 
-    monkeypatch.setattr(Workshop, "_count", later)
+    monkeypatch.setattr(Environments, "_count", later)
     with pytest.raises(SettingError, match=message):
         admrl.train(family, out=path, progress=False, **options)
 

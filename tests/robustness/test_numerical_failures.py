@@ -12,7 +12,7 @@ import torch
 
 import admrl_native as admrl
 from admrl_native import cli
-from admrl_native.algorithms.workshop import Workshop
+from admrl_native.algorithms.environments import Environments
 from admrl_native.errors import NumericalError
 from admrl_native.families.catalogue import make_family
 from admrl_native.jobs.executor import make_executor
@@ -38,24 +38,24 @@ class Exploding(NativeCompute):
         return super().advantages_and_returns(samples, values, settings)
 
 
-def trained(compute: NativeCompute, psis: list[list[float]]) -> tuple[Workshop, Any, Any]:
-    workshop = make_trainer(Memory()).workshop
-    model = workshop.new_model(torch.Generator().manual_seed(0))
-    agents = [workshop.new_agent(torch.Generator().manual_seed(1)) for _ in psis]
+def trained(compute: NativeCompute, psis: list[list[float]]) -> tuple[Environments, Any, Any]:
+    environments = make_trainer(Memory()).environments
+    model = environments.new_model(torch.Generator().manual_seed(0))
+    agents = [environments.new_agent(torch.Generator().manual_seed(1)) for _ in psis]
     first = torch.tensor(psis[0], dtype=torch.float64)
-    model.add("train", workshop.collect(agents[0].policy, first, 400, 2, "train"))
+    model.add("train", environments.collect(agents[0].policy, first, 400, 2, "train"))
     figures: list[Any] = []
-    workshop.virtual_training(
+    environments.virtual_training(
         agents, model, torch.tensor(psis, dtype=torch.float64), 2, 3,
         lambda _, of_tasks: figures.append(of_tasks), compute=compute,
     )  # fmt: skip
-    return workshop, agents, figures
+    return environments, agents, figures
 
 
 def test_an_update_from_samples_that_are_not_finite_is_skipped_and_counted() -> None:
     psis = [[0.5, 1.4], [1.0, 1.1]]
-    workshop, agents, figures = trained(Exploding(1), psis)
-    assert workshop.sample_counts()["skipped_updates"] == 1
+    environments, agents, figures = trained(Exploding(1), psis)
+    assert environments.sample_counts()["skipped_updates"] == 1
     _, plain, all_figures = trained(Exploding(), psis)
     first, second = ([x.policy.get_params() for x in y] for y in (agents, plain))
     assert torch.equal(first[1], second[1])  # the other task's is as if nothing had been
@@ -67,10 +67,10 @@ def test_an_update_from_samples_that_are_not_finite_is_skipped_and_counted() -> 
 
 
 def test_where_all_are_skipped_the_policy_stays() -> None:
-    workshop, (agent,), _ = trained(Exploding(0, 1, 2, 3), [[0.5, 1.4]])
-    new = workshop.new_agent(torch.Generator().manual_seed(1))
+    environments, (agent,), _ = trained(Exploding(0, 1, 2, 3), [[0.5, 1.4]])
+    new = environments.new_agent(torch.Generator().manual_seed(1))
     assert torch.equal(agent.policy.get_params(), new.policy.get_params())
-    assert workshop.sample_counts()["skipped_updates"] == 4
+    assert environments.sample_counts()["skipped_updates"] == 4
 
 
 def test_skipped_updates_are_in_the_records_and_below_the_table(
@@ -116,7 +116,7 @@ def test_a_command_ends_in_one_line(
     def fail(*_: object, **__: object) -> None:
         raise FAILURES[failure]()
 
-    monkeypatch.setattr(Workshop, "virtual_training", fail)
+    monkeypatch.setattr(Environments, "virtual_training", fail)
     assert cli.main([str(run.path) if word == "RUN" else word for word in words]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1, error

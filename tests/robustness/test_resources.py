@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from admrl_native import cli
-from admrl_native.algorithms.workshop import Workshop
+from admrl_native.algorithms.environments import Environments
 from admrl_native.configuration import memory
 from admrl_native.configuration.config import make_config
 from admrl_native.settings import SettingError
@@ -145,7 +145,7 @@ def test_where_the_work_cannot_begin_nothing_stays(
         raise failure
 
     with monkeypatch.context() as patch:
-        patch.setattr(Workshop, "real_trajectories", fail)
+        patch.setattr(Environments, "real_trajectories", fail)
         status = cli.main(words)
     error = capsys.readouterr().err
     assert status in (1, 2)
@@ -161,15 +161,15 @@ def test_what_is_learned_stays(
 ) -> None:
     out, calls = tmp_path / "run", []
 
-    def fail(self: Workshop, *given: Any, **more: Any) -> Any:
+    def fail(self: Environments, *given: Any, **more: Any) -> Any:
         calls.append(1)
         if len(calls) == 5:
             raise MemoryError
         return real(self, *given, **more)
 
-    real = Workshop.collect
+    real = Environments.collect
     with monkeypatch.context() as patch:
-        patch.setattr(Workshop, "collect", fail)
+        patch.setattr(Environments, "collect", fail)
         assert cli.main(["train", "--threads", "1", "--out", str(out), *WORDS]) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1

@@ -55,7 +55,7 @@ class MetaTrainer:
         self.family, self.settings, self.seed = setup.family, setup.settings, setup.seed
         self.climbs = type(selector).__name__ == "GradientAscent"
         self.observer = _Interrupting(setup.observer)
-        self.workshop = types.SimpleNamespace(threads=setup.threads, device=setup.device)
+        self.environments = types.SimpleNamespace(threads=setup.threads, device=setup.device)
         self.first_psi = setup.first_psi
         self.weight = torch.tensor([float(setup.seed)])
         self.moment = torch.zeros(())

@@ -64,7 +64,7 @@ def test_train_adapt_evaluate(
     asked = {}
 
     def evaluate(self: Any, policy: Any, psi: Any, *, episodes: int, seed: int) -> Any:
-        asked.update(threads=self.workshop.threads, policy=policy, psi=psi, seed=seed)
+        asked.update(threads=self.environments.threads, policy=policy, psi=psi, seed=seed)
         return np.zeros(episodes, np.float32)
 
     monkeypatch.setattr(fake.MetaTrainer, "evaluate", evaluate, raising=False)

@@ -20,8 +20,9 @@ LEAVES = {
 
 # The floors of the house, from the ground: each may import those before it.
 FLOORS = (
-    "families", "networks", "sampling", "training", "task_gradient", "meta_gradient", "algorithms",
-    "evaluation", "configuration", "store", "jobs", "show", "reporting", "activities",
+    "families", "networks", "derivatives", "sampling", "training", "task_gradient",
+    "meta_gradient", "algorithms", "evaluation", "configuration", "store", "jobs", "show",
+    "reporting", "activities",
 )  # fmt: skip
 ALLOWED = {floor: set(FLOORS[:i]) for i, floor in enumerate(FLOORS)}
 ALLOWED["networks"] = set()
@@ -52,7 +53,7 @@ RAY = "jobs/ray_workers.py"
 # Learning code computes: files, clocks and the command line belong to the floors above.
 PURE = (
     "evaluation", "algorithms", "meta_gradient", "task_gradient", "training", "sampling",
-    "networks", "testing",
+    "networks", "derivatives", "testing",
 )  # fmt: skip
 OUTSIDE_MODULES = {
     "argparse", "datetime", "io", "logging", "os", "pathlib", "shutil", "socket", "subprocess",

@@ -82,7 +82,7 @@ def test_a_model_error_is_in_standard_deviations_of_a_step() -> None:
     rows = types.SimpleNamespace(
         obs=obs, actions=torch.zeros(10, 20, 2), next_obs=seen, excluded=excluded
     )
-    workshop = types.SimpleNamespace(real_trajectories=lambda *_: rows)
+    environments = types.SimpleNamespace(real_trajectories=lambda *_: rows)
     true = next_obs[~excluded]
     scale = (next_obs - obs)[~excluded].std(0)
     for off in (0.0, 1.0, -2.5):
@@ -90,7 +90,7 @@ def test_a_model_error_is_in_standard_deviations_of_a_step() -> None:
         model = types.SimpleNamespace(
             dynamics=lambda _obs, _actions, predicted=predicted: predicted
         )
-        error = model_error(workshop, model, None, None, 200)  # type: ignore[arg-type]
+        error = model_error(environments, model, None, None, 200)  # type: ignore[arg-type]
         assert error == pytest.approx(abs(off), abs=1e-5)
 
 

@@ -370,14 +370,14 @@ def test_a_job_depends_on_its_repeat_and_its_task_alone(run: admrl.Run) -> None:
     settings = {"episodes": 5, "seed": 4}
     steps: list[int] = []
     figures = checks.run_job(
-        learner.workshop, learner.model, checks.Job(0, 0, 1, u), **settings,  # type: ignore[arg-type]
+        learner.environments, learner.model, checks.Job(0, 0, 1, u), **settings,  # type: ignore[arg-type]
         after_step=lambda: steps.append(1),
     )  # fmt: skip
     assert set(figures) == {"eta_hat", "eta_star"}
     assert len(steps) == checks.steps_of_job(learner.settings.schedule)
-    again = checks.run_job(learner.workshop, learner.model, checks.Job(0, 1, -1, u), **settings)  # type: ignore[arg-type]
+    again = checks.run_job(learner.environments, learner.model, checks.Job(0, 1, -1, u), **settings)  # type: ignore[arg-type]
     assert again == figures
-    other = checks.run_job(learner.workshop, learner.model, checks.Job(1, 0, 1, u), **settings)  # type: ignore[arg-type]
+    other = checks.run_job(learner.environments, learner.model, checks.Job(1, 0, 1, u), **settings)  # type: ignore[arg-type]
     assert other != figures
 
 

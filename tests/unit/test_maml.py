@@ -33,6 +33,7 @@ def make_learner(
     **changes: object,
 ) -> Maml:
     settings = SMALL.replace(maml=SMALL.maml.replace(**changes))
+    METHODS[method].check(settings)
     setup = Setup(make_family("Hopper2D"), settings, seed, threads, "cpu", observer or Memory())
     learner = METHODS[method].learner(setup)
     assert isinstance(learner, Maml)
@@ -105,7 +106,7 @@ def test_other_ways_to_adapt_in_training(trained, changes):
     learner.train()
     assert not torch.equal(learner.policy.get_params(), trained["maml"].policy.get_params())
     steps = changes.get("inner_steps", 1)
-    counts = learner.workshop.sample_counts()["real_samples"]
+    counts = learner.environments.sample_counts()["real_samples"]
     assert counts == {"pre-adaptation": 360 * steps, "post-adaptation": 360}
 
 
@@ -115,12 +116,12 @@ def test_adaptation_starts_at_theta_and_leaves_it_alone(trained, method):
     theta = learner.policy.get_params()
     (unadapted, other) = learner.adaptations(PSIS, seed=3)
     assert torch.equal(unconditioned(unadapted.policy).get_params(), theta)
-    before = learner.workshop.sample_counts()["real_samples"]["pre-adaptation"]
+    before = learner.environments.sample_counts()["real_samples"]["pre-adaptation"]
     unadapted.learn(40)
     assert not torch.equal(unconditioned(unadapted.policy).get_params(), theta)
     assert torch.equal(unconditioned(other.policy).get_params(), theta)
     assert torch.equal(learner.policy.get_params(), theta)
-    counts = learner.workshop.sample_counts()["real_samples"]
+    counts = learner.environments.sample_counts()["real_samples"]
     assert counts["pre-adaptation"] == before
     assert counts["adaptation"] >= 40
     adapted = learner.adapt(PSIS[0], real_samples=80, seed=3)

@@ -146,11 +146,11 @@ def test_adaptation_uses_samples_of_the_task_and_leaves_the_learner_alone(method
     learner.train()
     before = learner.state()["networks"]
     before = {name: {k: v.clone() for k, v in tensors.items()} for name, tensors in before.items()}
-    learner.workshop.set_sample_counts({"real_samples": {}, "virtual_samples": 0})
+    learner.environments.set_sample_counts({"real_samples": {}, "virtual_samples": 0})
     zero_shot = learner.adapt(TASK, real_samples=0, seed=3)
-    assert learner.workshop.sample_counts()["real_samples"] == {}
+    assert learner.environments.sample_counts()["real_samples"] == {}
     adapted = learner.adapt(TASK, real_samples=80, seed=3)
-    assert learner.workshop.sample_counts()["real_samples"] == {"adaptation": 80}
+    assert learner.environments.sample_counts()["real_samples"] == {"adaptation": 80}
     after = learner.state()["networks"]
     assert _same({k: dict(v) for k, v in after.items()}, before)
     returns = [learner.evaluate(p, TASK, episodes=4, seed=5) for p in (zero_shot, adapted)]
@@ -196,7 +196,7 @@ def test_a_stored_policy_acts_as_it_did(method: str) -> None:
     policy = learner.adapt(TASK, real_samples=40, seed=0).policy
     again = policy_of({k: v.clone() for k, v in policy.state_dict().items()})
     assert type(again) is type(policy)
-    first, second = (learner.workshop.real_returns(p, TASK, 5, 2) for p in (policy, again))
+    first, second = (learner.environments.real_returns(p, TASK, 5, 2) for p in (policy, again))
     assert torch.equal(first, second)
 
 
@@ -204,7 +204,7 @@ def test_a_stored_policy_acts_as_it_did(method: str) -> None:
 def test_a_multi_task_policy_sees_the_task(method: str) -> None:
     learner = make_learner(Memory(), method)
     learner.train()
-    obs = torch.zeros(1, learner.workshop.obs_dim)
+    obs = torch.zeros(1, learner.environments.obs_dim)
     actions = []
     for psi in (TASK, TASK + 0.2):
         policy = learner.adapt(psi, real_samples=0, seed=0).policy

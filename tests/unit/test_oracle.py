@@ -83,7 +83,7 @@ def test_it_stops_and_keeps_the_best(monkeypatch: pytest.MonkeyPatch) -> None:
     returns = iter([1.0, 5.0, 2.0, 3.0, 4.0, 6.0, 7.0])
     policies = []
 
-    def update(_workshop, agent, *_arguments):  # type: ignore[no-untyped-def]
+    def update(_environments, agent, *_arguments):  # type: ignore[no-untyped-def]
         with torch.no_grad():
             agent.policy.log_std += 0.5
         policies.append(agent.policy.log_std.clone())

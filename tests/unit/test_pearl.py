@@ -144,7 +144,7 @@ def test_scales_are_set_once(trained: tuple[Pearl, Memory]) -> None:
     initial = {k: x[: 5 * 80] for k, x in memory.stored()["train"].items()}
     assert (initial["iteration"] == -1).all()
     obs, rewards = initial["obs"].double(), initial["rewards"].double()
-    dim, latent = learner.workshop.obs_dim, SETTINGS.pearl.latent_dim
+    dim, latent = learner.environments.obs_dim, SETTINGS.pearl.latent_dim
     actor, encoder = learner.update.sac.actor.normaliser, learner.update.encoder.normaliser
     # Double precision rounded to float32.
     torch.testing.assert_close(actor.mean[:dim], obs.mean(0).float())
@@ -175,7 +175,7 @@ def test_critics_begin_at_the_average_fixed_point() -> None:
 
 def test_adaptation_begins_with_the_prior(trained: tuple[Pearl, Memory], told: Pearl) -> None:
     psi = torch.tensor([-1.0, 1.5], dtype=torch.float64)
-    for learner, u in ((trained[0], torch.empty(0)), (told, told.told_of(psi))):
+    for learner, u in ((trained[0], torch.empty(0)), (told, told.task_inputs(psi))):
         (adaptation,) = learner.adaptations(psi.unsqueeze(0), seed=0)
         policy = adaptation.policy
         assert policy.deterministic
@@ -236,10 +236,9 @@ def test_the_encoder_may_see_next_states() -> None:
     ],
 )
 def test_settings_that_do_not_fit_one_another(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(SettingError, match="^" + message):
-        make(Memory(), settings=changed(**changes))
-    with pytest.raises(SettingError, match="^" + message):
-        METHODS["pearl-mt"].check(changed(**changes))
+    for method in ("pearl", "pearl-mt"):
+        with pytest.raises(SettingError, match="^" + message):
+            METHODS[method].check(changed(**changes))
 
 
 @pytest.mark.parametrize(

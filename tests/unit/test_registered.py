@@ -40,10 +40,12 @@ class Opposite:
 
 class HillClimbing(IterativeLearner):
     def __init__(self, setup: Setup) -> None:
-        super().__init__(setup, told_psi=False)
-        workshop, networks = self.workshop, self.settings.networks
+        super().__init__(setup, task_conditioned=False)
+        environments, networks = self.environments, self.settings.networks
         generator = derive_generator(self.seed, "policy")
-        self.policy = GaussianPolicy(workshop.obs_dim, workshop.act_dim, networks, generator)
+        self.policy = GaussianPolicy(
+            environments.obs_dim, environments.act_dim, networks, generator
+        )
 
     @property
     def num_iterations(self) -> int:
@@ -57,7 +59,7 @@ class HillClimbing(IterativeLearner):
                 weights += 0.1 * torch.randn(weights.shape, generator=generator)
         psis = self.train_psi[self.draw_tasks(2)]
         returns = [
-            self.workshop.many_trajectories(
+            self.environments.many_trajectories(
                 [policy], psis, 2, derive_seed(self.seed, self.iteration), "train"
             )
             .first_episode_returns()

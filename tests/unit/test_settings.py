@@ -9,8 +9,8 @@ import pytest
 
 from admrl_native.algorithms.settings import ScheduleSettings, TrainingSettings
 from admrl_native.configuration.options import options, override
+from admrl_native.derivatives.settings import TrpoSettings
 from admrl_native.settings import SettingError, Settings, setting
-from admrl_native.training.settings import TrpoSettings
 
 
 @dataclasses.dataclass(frozen=True)

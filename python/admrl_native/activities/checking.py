@@ -291,7 +291,7 @@ def _check_worker(
     @own_torch_state()
     def work(job: Job, after_step: Callable[[], None]) -> dict[str, Any]:
         return run_job(
-            learner.workshop,
+            learner.environments,
             learner.model,
             job,
             episodes=plan.settings.episodes,

@@ -3,16 +3,55 @@
 from __future__ import annotations
 
 import abc
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from ..networks.conditioned import Policy
 from ..seeding import derive_generator
 from .admrl.selectors.uniform import uniform_u
+from .environments import Environments
 from .learner import Adaptation, AfterStep, Learner, State
 from .setup import Setup
+
+
+@dataclasses.dataclass
+class TaskAdaptation(abc.ABC):
+    """A learner without a model on its way to one test task.
+
+    Attributes:
+        environments: of the run.
+        psi: the task (K,).
+        task_input: (K,) u of the task, if the policy sees it, or (0,).
+        seed: of every random number.
+        after_step: called after every round.
+        rounds: how many there were.
+    """
+
+    environments: Environments
+    psi: Tensor
+    task_input: Tensor
+    seed: int
+    after_step: AfterStep
+    rounds: int = dataclasses.field(default=0, init=False)
+
+    @property
+    @abc.abstractmethod
+    def policy(self) -> Policy:
+        """What it acts with now."""
+
+    @abc.abstractmethod
+    def learn_round(self, samples: int) -> None:
+        """Round number `rounds`: that many real samples of the task, and learning."""
+
+    def learn(self, samples: int) -> None:
+        """See `Adaptation.learn`."""
+        self.learn_round(samples)
+        self.rounds += 1
+        self.after_step()
 
 
 class IterativeLearner(Learner):
@@ -23,12 +62,12 @@ class IterativeLearner(Learner):
     Attributes:
         train_u: (n_train_tasks, K) the training tasks in normalised coordinates, float64.
         iteration: how many are done.
-        told_psi: the policy sees the task.
+        task_conditioned: the policy sees the task.
     """
 
-    def __init__(self, setup: Setup, *, told_psi: bool) -> None:
+    def __init__(self, setup: Setup, *, task_conditioned: bool) -> None:
         super().__init__(setup)
-        self.told_psi = told_psi
+        self.task_conditioned = task_conditioned
         generator = derive_generator(self.seed, "training-tasks")
         tasks = range(self.settings.meta.n_train_tasks)
         self.train_u = torch.stack([uniform_u(self.family.task_dim, generator) for _ in tasks])
@@ -76,7 +115,7 @@ class IterativeLearner(Learner):
         return {
             "path": "torch",
             "precision": "fp32",
-            "where": f"torch {torch.__version__} on {self.workshop.device.type}",
+            "where": f"torch {torch.__version__} on {self.environments.device.type}",
         }
 
     def train(self) -> None:
@@ -92,14 +131,16 @@ class IterativeLearner(Learner):
             self.observer.step({k: v for k, v in figures.items() if isinstance(v, (int, float))})
             self.observer.record(
                 "iteration",
-                {"iteration": self.iteration, **figures, **self.workshop.sample_counts()},
+                {"iteration": self.iteration, **figures, **self.environments.sample_counts()},
             )
             self.iteration += 1
             self.observer.checkpoint(self.state())
-        self.observer.record("end", {"tasks": len(self.train_u), **self.workshop.sample_counts()})
+        self.observer.record(
+            "end", {"tasks": len(self.train_u), **self.environments.sample_counts()}
+        )
 
     def state(self) -> dict[str, Any]:
-        counters = {"iteration": self.iteration, "samples": self.workshop.sample_counts()}
+        counters = {"iteration": self.iteration, "samples": self.environments.sample_counts()}
         return {**self.parts(), "counters": counters}
 
     def load(
@@ -107,7 +148,7 @@ class IterativeLearner(Learner):
     ) -> None:
         counters = state["counters"]
         self.iteration = counters["iteration"]
-        self.workshop.set_sample_counts(counters["samples"])
+        self.environments.set_sample_counts(counters["samples"])
         self.load_parts(state, transitions)
 
     def _tell_tasks(self) -> None:
@@ -120,7 +161,7 @@ class IterativeLearner(Learner):
                     "psi": psi.tolist(),
                     "u": u.tolist(),
                     "returns": {},
-                    **self.workshop.sample_counts(),
+                    **self.environments.sample_counts(),
                 },
             )
 
@@ -146,7 +187,7 @@ class IterativeLearner(Learner):
         generator = derive_generator(self.seed, self.iteration, "tasks")
         return torch.randperm(len(self.train_u), generator=generator)[:count]
 
-    def told_of(self, psis: Tensor) -> Tensor:
-        """What the policy is told of tasks ψ (…, K), on the device: u (…, K), or nothing (…, 0)."""
-        u = self.task_space.to_normalised(psis.cpu()).float().to(self.workshop.device)
-        return u if self.told_psi else u[..., :0]
+    def task_inputs(self, psis: Tensor) -> Tensor:
+        """What the policy sees of tasks ψ (…, K), on the device: u (…, K), or nothing (…, 0)."""
+        u = self.task_space.to_normalised(psis.cpu()).float().to(self.environments.device)
+        return u if self.task_conditioned else u[..., :0]

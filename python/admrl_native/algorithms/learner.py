@@ -14,8 +14,8 @@ from torch import Tensor
 from ..families.task_space import TaskSpace
 from ..networks.conditioned import Policy
 from .adapted_policy import AdaptedPolicy
+from .environments import Environments
 from .setup import Setup
-from .workshop import Workshop
 
 AfterStep = Callable[[], None]
 State = Mapping[str, Mapping[str, Mapping[str, Tensor]]]
@@ -53,7 +53,7 @@ class Learner(abc.ABC):
         self.observer = setup.observer
         self.task_space = TaskSpace(setup.family)
         device = torch.device(setup.device)
-        self.workshop = Workshop(setup.family, setup.settings, setup.threads, device)
+        self.environments = Environments(setup.family, setup.settings, setup.threads, device)
 
     @abc.abstractmethod
     def train(self) -> None:
@@ -135,4 +135,4 @@ class Learner(abc.ABC):
         self, policy: AdaptedPolicy, psi: Tensor, *, episodes: int, seed: int
     ) -> npt.NDArray[np.float32]:
         """Undiscounted real returns (episodes,) of a policy on a task ψ (K,)."""
-        return self.workshop.evaluate(policy.policy, psi, episodes=episodes, seed=seed)
+        return self.environments.evaluate(policy.policy, psi, episodes=episodes, seed=seed)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Self
 
+from ..derivatives.settings import TrpoSettings
 from ..families.physics import PhysicsSettings
 from ..networks.settings import NetworkSettings
 from ..sampling.settings import CollectionSettings
@@ -15,7 +16,6 @@ from ..training.settings import (
     AdvantageSettings,
     ComputeSettings,
     DynamicsFitSettings,
-    TrpoSettings,
     ValueFitSettings,
 )
 from .maml.settings import MamlSettings

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator, Sequence
 import torch
 from torch import Tensor
 
+from ..algorithms.environments import Environments
 from ..algorithms.learner import Adaptation, Learner
-from ..algorithms.workshop import Workshop
 from ..networks.conditioned import Policy
 from ..networks.policy import GaussianPolicy
-from ..training.model_learner import ModelLearner
+from ..training.learned_dynamics import LearnedDynamics
 from .comparison import Returns
 from .oracle import earned
 
@@ -50,13 +50,13 @@ def adapt_all(
     Returns:
         The adaptations, which can go on, and what they earn.
     """
-    workshop = learner.workshop
+    environments = learner.environments
     adaptations = learner.adaptations(psis, seed=seed, after_step=after_step)
     adapted = []
     for adaptation, psi in zip(adaptations, psis, strict=True):
-        before, policy = workshop.num_excluded, adaptation.policy
-        returns = earned(workshop, policy, psi, episodes, seed)
-        adapted.append(Adapted(0, returns, policy, workshop.num_excluded - before))
+        before, policy = environments.num_excluded, adaptation.policy
+        returns = earned(environments, policy, psi, episodes, seed)
+        adapted.append(Adapted(0, returns, policy, environments.num_excluded - before))
     return adaptations, adapted
 
 
@@ -79,19 +79,23 @@ def adapt_further(
         episodes: of each set of real episodes.
         seed: as of the zero-shot adaptation.
     """
-    per_round, done, workshop = learner.settings.schedule.n_adapt, 0, learner.workshop
+    per_round, done, environments = learner.settings.schedule.n_adapt, 0, learner.environments
     for n in wanted:
-        before = workshop.num_excluded
+        before = environments.num_excluded
         while done < n:
             adaptation.learn(per_round)
             done += per_round
         policy = adaptation.policy
-        returns = earned(workshop, policy, psi, episodes, seed)
-        yield Adapted(n, returns, policy, workshop.num_excluded - before)
+        returns = earned(environments, policy, psi, episodes, seed)
+        yield Adapted(n, returns, policy, environments.num_excluded - before)
 
 
 def model_error(
-    workshop: Workshop, model: ModelLearner, policy: GaussianPolicy, psi: Tensor, samples: int
+    environments: Environments,
+    model: LearnedDynamics,
+    policy: GaussianPolicy,
+    psi: Tensor,
+    samples: int,
 ) -> float:
     """Mean L2 error of the model's next state on real transitions of a policy (Figure 6).
 
@@ -100,13 +104,13 @@ def model_error(
     knows the mean step and nothing else. The transitions are the same for every model.
 
     Args:
-        workshop: of the run.
+        environments: of the run.
         model: T̂_φ.
         policy: whose transitions, for instance the oracle's.
         psi: the task it is for (K,).
         samples: real samples.
     """
-    t = workshop.real_trajectories(policy, psi, samples, 0, "evaluation")
+    t = environments.real_trajectories(policy, psi, samples, 0, "evaluation")
     obs, actions, next_obs = (x[~t.excluded] for x in (t.obs, t.actions, t.next_obs))
     with torch.no_grad():
         error = model.dynamics(obs, actions) - next_obs

@@ -24,14 +24,14 @@ import numpy.typing as npt
 
 from ..algorithms.admrl.adaptation import begin
 from ..algorithms.admrl.sampled_gradient import estimate_task_gradient
+from ..algorithms.environments import Environments
 from ..algorithms.settings import GradientCheckSettings, ScheduleSettings
-from ..algorithms.workshop import Workshop
 from ..families.declaration import Family
 from ..families.task_space import TaskSpace
 from ..networks.policy import GaussianPolicy
 from ..seeding import derive_seed
 from ..training.advantage import episode_weights
-from ..training.model_learner import ModelLearner
+from ..training.learned_dynamics import LearnedDynamics
 from .t_interval import Interval, mean_interval
 
 FloatArray = npt.NDArray[np.float64]
@@ -117,8 +117,8 @@ def steps_of_job(schedule: ScheduleSettings) -> int:
 
 
 def run_job(
-    workshop: Workshop,
-    model: ModelLearner,
+    environments: Environments,
+    model: LearnedDynamics,
     job: Job,
     *,
     episodes: int,
@@ -128,7 +128,7 @@ def run_job(
     """Adapts at the job's task and measures both policies; `model` is left as it is.
 
     Args:
-        workshop: of the run; its settings say how the gradient is estimated.
+        environments: of the run; its settings say how the gradient is estimated.
         model: the meta-trained model and its data.
         job: where.
         episodes: real episodes, at full length, for each of the two returns.
@@ -140,13 +140,17 @@ def run_job(
         "gradient_u", the three terms of the formula per unit of u, and "estimate", the
         estimator's own report (per unit of ψ).
     """
-    schedule, space = workshop.settings.schedule, TaskSpace(workshop.family)
+    schedule, space = environments.settings.schedule, TaskSpace(environments.family)
     repeat_seed = derive_seed(seed, "gradient-check", job.repeat)
     psi = space.from_normalised(_tensor(job.u, space))
     adaptation = begin(
-        workshop, model, psi, seed=repeat_seed, after_iteration=lambda _i, _figures: after_step()
+        environments,
+        model,
+        psi,
+        seed=repeat_seed,
+        after_iteration=lambda _i, _figures: after_step(),
     )
-    hat = workshop.copy_agent(adaptation.agent)
+    hat = environments.copy_agent(adaptation.agent)
     hat_model = adaptation.model.copy(with_data=False)
     for _ in range(schedule.n_slbo):
         adaptation.learn(schedule.n_collect)
@@ -154,17 +158,17 @@ def run_job(
 
     def eta(policy: GaussianPolicy) -> float:
         """η* divided by the horizon."""
-        horizon = workshop.settings.physics.horizon
-        t = workshop.real_trajectories(
+        horizon = environments.settings.physics.horizon
+        t = environments.real_trajectories(
             policy, psi, episodes * horizon, derive_seed(repeat_seed, "evaluate"), "evaluation"
         )
-        weights = episode_weights(t, workshop.settings.advantage)
+        weights = episode_weights(t, environments.settings.advantage)
         return float((weights * t.rewards.double()).sum()) / horizon
 
     figures: dict[str, Any] = {"eta_hat": eta(hat.policy), "eta_star": eta(star.policy)}
     if job.sign == 0:
         estimate = estimate_task_gradient(
-            workshop,
+            environments,
             psi,
             hat,
             star,

@@ -14,8 +14,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from ..algorithms.environments import Environments
 from ..algorithms.settings import ScheduleSettings, TrainingSettings
-from ..algorithms.workshop import Workshop
+from ..derivatives.settings import TrpoSettings
 from ..families.declaration import Family
 from ..families.physics import PhysicsSettings
 from ..networks.conditioned import Policy
@@ -25,7 +26,7 @@ from ..networks.settings import NetworkSettings
 from ..sampling.settings import CollectionSettings
 from ..seeding import derive_generator, derive_seed
 from ..training.agent import Agent
-from ..training.settings import TrpoSettings, ValueFitSettings
+from ..training.settings import ValueFitSettings
 from .comparison import Returns
 from .settings import OracleSettings
 
@@ -85,14 +86,14 @@ def learn(
         threads: of the simulation and of the updates; the result does not depend on it.
         after_update: called with the mean return of every update's samples.
     """
-    workshop = Workshop(family, training_settings(physics), threads, torch.device("cpu"))
+    environments = Environments(family, training_settings(physics), threads, torch.device("cpu"))
     best: tuple[Returns, dict[str, Tensor]] | None = None
     curves = []
     for attempt in range(settings.attempts):
         seed = derive_seed(settings.seed, "oracle", attempt)
-        policy, curve = _attempt(workshop, psi, settings, seed, after_update)
+        policy, curve = _attempt(environments, psi, settings, seed, after_update)
         curves.append(curve)
-        returns = earned(workshop, policy, psi, settings.episodes, seed)
+        returns = earned(environments, policy, psi, settings.episodes, seed)
         if best is None or returns.select.mean() > best[0].select.mean():
             best = returns, {k: v.clone() for k, v in policy.state_dict().items()}
     assert best is not None
@@ -100,20 +101,20 @@ def learn(
 
 
 def _attempt(
-    workshop: Workshop,
+    environments: Environments,
     psi: Tensor,
     settings: OracleSettings,
     seed: int,
     after_update: Callable[[float], None],
 ) -> tuple[GaussianPolicy, list[float]]:
     """The best policy of one attempt, and the mean return of every update's samples."""
-    agent = workshop.new_agent(derive_generator(seed, "agent"))
-    states = Normaliser(workshop.obs_dim)
+    agent = environments.new_agent(derive_generator(seed, "agent"))
+    states = Normaliser(environments.obs_dim)
     curve: list[float] = []
     best, best_at, kept = -np.inf, 0, agent.policy.state_dict()
     for update in range(settings.samples // settings.batch):
         curve.append(
-            _update(workshop, agent, states, psi, settings.batch, derive_seed(seed, update))
+            _update(environments, agent, states, psi, settings.batch, derive_seed(seed, update))
         )
         after_update(curve[-1])
         recent = float(np.mean(curve[-settings.window :]))
@@ -127,11 +128,11 @@ def _attempt(
 
 
 def _update(
-    workshop: Workshop, agent: Agent, states: Normaliser, psi: Tensor, batch: int, seed: int
+    environments: Environments, agent: Agent, states: Normaliser, psi: Tensor, batch: int, seed: int
 ) -> float:
     """One batch of real samples, one policy update and value fit; the mean return of the batch."""
-    compute, training = workshop.compute, workshop.settings
-    samples = [workshop.real_trajectories(agent.policy, psi, batch, seed, "oracle")]
+    compute, training = environments.compute, environments.settings
+    samples = [environments.real_trajectories(agent.policy, psi, batch, seed, "oracle")]
     targets = compute.advantages_and_returns(samples, [agent.value], training.advantage)
     generator = derive_generator(seed, "value")
     compute.update_agents([agent], samples, targets, training.trpo, [generator])
@@ -140,11 +141,13 @@ def _update(
     return float(samples[0].first_episode_returns().mean())
 
 
-def earned(workshop: Workshop, policy: Policy, psi: Tensor, episodes: int, seed: int) -> Returns:
+def earned(
+    environments: Environments, policy: Policy, psi: Tensor, episodes: int, seed: int
+) -> Returns:
     """What a policy earns on a task, on two independent sets of real episodes."""
     return Returns(
         *(
-            workshop.real_returns(policy, psi, episodes, derive_seed(seed, "evaluate", kind))
+            environments.real_returns(policy, psi, episodes, derive_seed(seed, "evaluate", kind))
             .double()
             .numpy()
             for kind in ("select", "fresh")

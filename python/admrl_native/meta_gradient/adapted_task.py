@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..derivatives.scores import DifferentiablePolicy, score_products
 from ..networks.policy import gaussian_log_prob
-from ..task_gradient.scores import Policy, score_products
 from .inner_step import InnerStep
 from .weighted import WeightedTrajectories
 
@@ -30,7 +30,7 @@ class AdaptedTask:
     def __init__(
         self,
         steps: Sequence[InnerStep],
-        policy: Policy,
+        policy: DifferentiablePolicy,
         samples: WeightedTrajectories,
         dtype: torch.dtype = torch.float32,
     ) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from ..derivatives.scores import DifferentiablePolicy, score_products
 from ..networks.policy import gaussian_log_prob
-from ..task_gradient.scores import Policy, score_products
 from .surrogates import check_surrogate, surrogate, surrogate_hessian
 from .weighted import WeightedTrajectories
 
@@ -34,7 +34,7 @@ class InnerStep:
 
     def __init__(
         self,
-        policy: Policy,
+        policy: DifferentiablePolicy,
         samples: WeightedTrajectories,
         *,
         step_size: float,

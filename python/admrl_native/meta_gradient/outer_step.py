@@ -16,10 +16,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from ..derivatives.fisher import FisherProducts, mean_kl
+from ..derivatives.settings import TrpoSettings
+from ..derivatives.trust_region import TrustRegionStep, trust_region_step
 from ..networks.policy import GaussianPolicy
-from ..training.fisher import FisherProducts, mean_kl
-from ..training.settings import TrpoSettings
-from ..training.trust_region import TrustRegionStep, trust_region_step
 from .adapted_task import AdaptedTask
 
 

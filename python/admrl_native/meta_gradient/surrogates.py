@@ -20,9 +20,9 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from ..derivatives.scores import ScoreProducts
 from ..task_gradient.hessian import causal_hessian, per_step_hessian
 from ..task_gradient.scans import EpisodeScans
-from ..task_gradient.scores import ScoreProducts
 from .weighted import WeightedTrajectories
 
 SURROGATES = ("lvc", "dice", "first-order")

@@ -19,14 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from ..derivatives.scores import DifferentiablePolicy
 from ..sampling.trajectories import Trajectories
 from ..training.advantage import Value
 from ..training.settings import AdvantageSettings
-from .audit import Audit, Health, verdict
 from .damping import Damping, choose_damping
+from .health import Health, HealthCheck, verdict
 from .implicit import Solve, implicit_term
-from .samples import GapSamples, JudgedTrajectories
-from .scores import Policy
+from .samples import GapSamples, ValuedTrajectories
 from .settings import TaskGradientSettings
 from .terms import Terms, estimate_terms
 
@@ -90,7 +90,7 @@ class TaskGradient:
 
 
 def task_gradient(
-    policy_hat: Policy,
+    policy_hat: DifferentiablePolicy,
     value_hat: Value,
     real_star: Trajectories,
     real_hat: Trajectories,
@@ -121,8 +121,8 @@ def task_gradient(
     advantage = advantage.replace(gae_lambda=settings.gae_lambda)
     samples = GapSamples(
         real_star,
-        JudgedTrajectories.of(real_hat, value_hat, advantage),
-        JudgedTrajectories.of(virtual_hat, value_hat, advantage),
+        ValuedTrajectories.of(real_hat, value_hat, advantage),
+        ValuedTrajectories.of(virtual_hat, value_hat, advantage),
     )
 
     def terms_of(part: GapSamples, dtype: torch.dtype = torch.float64) -> Terms:
@@ -130,8 +130,8 @@ def task_gradient(
             policy_hat, part, horizon=horizon, settings=settings, advantage=advantage, dtype=dtype
         )
 
-    audit = Audit(samples, terms_of, settings)
-    damping = choose_damping(audit.halves, settings, audit.tolerance)
+    check = HealthCheck(samples, terms_of, settings)
+    damping = choose_damping(check.halves, settings, check.tolerance)
     terms = terms_of(samples)  # Eqs. 3, 4, 6, 7
     implicit, solves = implicit_term(terms.hessian, terms.g, terms.mixed, damping.value, settings)
     total = terms.total(implicit)
@@ -143,5 +143,5 @@ def task_gradient(
         solves=tuple(solves),
         damping=damping,
         policy_gradient_norm=terms.g.norm().item(),
-        health=audit.report(terms, total, solves[0], damping.value, scale),
+        health=check.report(terms, total, solves[0], damping.value, scale),
     )

@@ -16,10 +16,10 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from ..derivatives.scores import ScoreProducts
 from ..training.settings import AdvantageSettings
-from .samples import JudgedTrajectories
+from .samples import ValuedTrajectories
 from .scans import EpisodeScans
-from .scores import ScoreProducts
 from .settings import TaskGradientSettings
 from .weights import advantage_weights, return_weights
 
@@ -28,7 +28,7 @@ HessianProduct = Callable[[Tensor], Tensor]
 
 def hessian_product(
     scores: ScoreProducts,
-    judged: JudgedTrajectories,
+    valued: ValuedTrajectories,
     *,
     horizon: int,
     settings: TaskGradientSettings,
@@ -36,12 +36,12 @@ def hessian_product(
 ) -> HessianProduct:
     """x ↦ H x, (P,) float64, by the estimator that the settings name."""
     if settings.hessian == "trajectory":
-        weights = return_weights(judged, horizon)
-        return trajectory_hessian(scores, EpisodeScans(judged.trajectories), weights)
-    weights = advantage_weights(judged, horizon, advantage)
+        weights = return_weights(valued, horizon)
+        return trajectory_hessian(scores, EpisodeScans(valued.trajectories), weights)
+    weights = advantage_weights(valued, horizon, advantage)
     if settings.hessian == "per-step":
         return per_step_hessian(scores, weights)
-    scans = EpisodeScans(judged.trajectories)
+    scans = EpisodeScans(valued.trajectories)
     return causal_hessian(scores, scans, weights, settings.hessian_decay)
 
 

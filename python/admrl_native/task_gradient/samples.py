@@ -17,7 +17,7 @@ Rows = Callable[[int], Tensor]  # indices of the rows to keep, of N rows
 
 
 @dataclasses.dataclass(frozen=True)
-class JudgedTrajectories:
+class ValuedTrajectories:
     """Trajectories of π_θ̂ with what their actions were worth.
 
     Attributes:
@@ -42,9 +42,9 @@ class JudgedTrajectories:
             advantages_and_returns(trajectories, value, monte_carlo)[1],
         )
 
-    def rows(self, rows: Tensor) -> JudgedTrajectories:
+    def rows(self, rows: Tensor) -> ValuedTrajectories:
         """Some of the rows."""
-        return JudgedTrajectories(
+        return ValuedTrajectories(
             self.trajectories.rows(rows),
             self.advantages[rows],
             self.returns[rows],
@@ -62,8 +62,8 @@ class GapSamples:
     """
 
     real_star: Trajectories
-    real_hat: JudgedTrajectories
-    virtual_hat: JudgedTrajectories
+    real_hat: ValuedTrajectories
+    virtual_hat: ValuedTrajectories
 
     @property
     def num_rows(self) -> int:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from .._native import _core
+from ..derivatives.scores import SampleMap
 from ..sampling.trajectories import Trajectories
 from ..training.advantage import as_array
-
-# A linear map of per-sample numbers, (M,) to (M,).
-SampleMap = Callable[[Tensor], Tensor]
 
 
 class EpisodeScans:

@@ -7,10 +7,10 @@ import dataclasses
 import torch
 from torch import Tensor
 
+from ..derivatives.scores import DifferentiablePolicy, ScoreProducts, score_products
 from ..training.settings import AdvantageSettings
 from .hessian import HessianProduct, hessian_product
-from .samples import GapSamples, JudgedTrajectories
-from .scores import Policy, ScoreProducts, score_products
+from .samples import GapSamples, ValuedTrajectories
 from .settings import TaskGradientSettings
 from .weights import advantage_weights, mean_reward_gradient, mixed_weights
 
@@ -62,7 +62,7 @@ class MixedDerivative:
 
 
 def estimate_terms(
-    policy: Policy,
+    policy: DifferentiablePolicy,
     samples: GapSamples,
     *,
     horizon: int,
@@ -77,8 +77,8 @@ def estimate_terms(
         dtype: precision of the products with scores; results are float64 in any case.
     """
 
-    def scores_of(judged: JudgedTrajectories) -> ScoreProducts:
-        t = judged.trajectories
+    def scores_of(valued: ValuedTrajectories) -> ScoreProducts:
+        t = valued.trajectories
         return score_products(policy, t.obs.flatten(0, 1), t.actions.flatten(0, 1), dtype)
 
     real, virtual = scores_of(samples.real_hat), scores_of(samples.virtual_hat)

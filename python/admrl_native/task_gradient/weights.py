@@ -12,7 +12,7 @@ from torch import Tensor
 from ..sampling.trajectories import Trajectories
 from ..training.advantage import episode_weights, expected_reward_grad_advantages
 from ..training.settings import AdvantageSettings
-from .samples import JudgedTrajectories
+from .samples import ValuedTrajectories
 from .scans import centred_by_age
 
 
@@ -21,11 +21,11 @@ class TooFewEpisodesError(ValueError):
 
 
 def advantage_weights(
-    judged: JudgedTrajectories, horizon: int, advantage: AdvantageSettings
+    valued: ValuedTrajectories, horizon: int, advantage: AdvantageSettings
 ) -> Tensor:
     """w_t = γ^t Â_t (M,) float64: of g (Eq. 4) and H (Eq. 7)."""
-    t = judged.trajectories
-    centred = centred_by_age(t, judged.advantages.unsqueeze(-1)).squeeze(-1)
+    t = valued.trajectories
+    centred = centred_by_age(t, valued.advantages.unsqueeze(-1)).squeeze(-1)
     return (episode_weights(t, advantage) / horizon * centred).flatten()
 
 
@@ -35,7 +35,7 @@ def mixed_weights(trajectories: Trajectories, horizon: int, advantage: Advantage
     return centred_by_age(trajectories, expected).flatten(0, 1) / horizon
 
 
-def return_weights(judged: JudgedTrajectories, horizon: int) -> Tensor:
+def return_weights(valued: ValuedTrajectories, horizon: int) -> Tensor:
     """R − b (M,) float64, the same on every step of an episode: of H as Eq. 7 prints it.
 
     R is the episode's discounted return and b the mean return of the other episodes. Only episodes
@@ -45,7 +45,7 @@ def return_weights(judged: JudgedTrajectories, horizon: int) -> Tensor:
     Raises:
         TooFewEpisodesError: fewer than two episodes count.
     """
-    t = judged.trajectories
+    t = valued.trajectories
     n, steps = t.rewards.shape
     column = torch.arange(steps, device=t.rewards.device).expand(n, steps)
     start = column - t.steps  # of the episode that a step is in
@@ -56,7 +56,7 @@ def return_weights(judged: JudgedTrajectories, horizon: int) -> Tensor:
             f"hessian trajectory: expected at least 2 episodes that begin {horizon} steps or more "
             f"before the last of {steps} columns, got {episodes}"
         )
-    returns = judged.returns.double()
+    returns = valued.returns.double()
     mean = returns[counts].mean()
     # R_i − mean of the others = n/(n − 1) (R_i − mean of all)
     weights = torch.where(counts, returns - mean, 0.0) / (episodes - 1) / horizon

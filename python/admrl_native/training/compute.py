@@ -16,6 +16,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from ..derivatives.settings import TrpoSettings
 from ..networks.dynamics import Dynamics
 from ..networks.policy import GaussianPolicy
 from ..networks.value import ValueFunction
@@ -23,7 +24,7 @@ from ..sampling.replay import Replay
 from ..sampling.trajectories import Trajectories
 from .agent import Agent
 from .dynamics_fit import DynamicsFit
-from .settings import AdvantageSettings, TrpoSettings
+from .settings import AdvantageSettings
 from .trpo import TrpoResult
 
 Targets = tuple[Tensor, Tensor]  # advantages (N, T), value targets (N, T)
@@ -140,14 +141,7 @@ class Compute(Protocol):
         targets: Sequence[Targets],
         generators: Sequence[torch.Generator],
     ) -> list[float]:
-        """A fit of each agent's value function, which is written; returns its last mean loss.
-
-        Args:
-            agents: B of them.
-            samples: where the values are fitted.
-            targets: to what.
-            generators: source of each fit's random numbers.
-        """
+        """A fit of each agent's value function, which is written; its last mean loss."""
 
     def update_agents(
         self,

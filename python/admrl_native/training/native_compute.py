@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from .._native import _core
+from ..derivatives.settings import TrpoSettings
 from ..families.declaration import Family
 from ..families.native import native_spec
 from ..networks.dynamics import Dynamics
@@ -21,7 +22,7 @@ from .advantage import Value, advantages_and_returns, as_array
 from .agent import Agent
 from .compute import AgentUpdate, Targets
 from .dynamics_fit import DynamicsFit
-from .settings import AdvantageSettings, TrpoSettings
+from .settings import AdvantageSettings
 from .trpo import TrpoResult
 
 

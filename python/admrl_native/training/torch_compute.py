@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import torch
 
+from ..derivatives.settings import TrpoSettings
 from ..families.declaration import Family
 from ..families.torch_family import TorchFamily
 from ..networks.dynamics import Dynamics
@@ -18,13 +19,12 @@ from .advantage import advantages_and_returns
 from .agent import Agent
 from .compute import AgentUpdate, Targets
 from .dynamics_fit import DynamicsFit
-from .settings import AdvantageSettings, TrpoSettings
-from .trpo import TrpoResult, trpo_updates
-from .value_fits import ValueFits
+from .settings import AdvantageSettings
+from .trpo import TrpoResult, trpo_update
 
 
 class TorchCompute:
-    """Implements `Compute` in torch; on CUDA the steps that repeat are replayed as graphs.
+    """Implements `Compute` in torch, one task after the other; the model's rollouts side by side.
 
     Args:
         family: what a task is.
@@ -38,7 +38,6 @@ class TorchCompute:
         self.precision = precision
         self._device = device
         self._family = TorchFamily(family, device)
-        self._fits: tuple[list[Agent], int, ValueFits] | None = None
 
     def describe(self) -> dict[str, str]:
         where = f"torch {torch.__version__} on {self._device.type}"
@@ -86,13 +85,11 @@ class TorchCompute:
         targets: Sequence[Targets],
         settings: TrpoSettings,
     ) -> list[TrpoResult]:
-        return trpo_updates(
-            [agent.policy for agent in agents],
-            torch.stack([s.obs.flatten(0, 1) for s in samples]),
-            torch.stack([s.actions.flatten(0, 1) for s in samples]),
-            torch.stack([advantages.flatten() for advantages, _ in targets]),
-            settings,
-        )
+        steps = []
+        for agent, s, (advantages, _) in zip(agents, samples, targets, strict=True):
+            obs, actions = s.obs.flatten(0, 1), s.actions.flatten(0, 1)
+            steps.append(trpo_update(agent.policy, obs, actions, advantages.flatten(), settings))
+        return steps
 
     def fit_values(
         self,
@@ -101,12 +98,11 @@ class TorchCompute:
         targets: Sequence[Targets],
         generators: Sequence[torch.Generator],
     ) -> list[float]:
-        obs = torch.stack([s.obs.flatten(0, 1) for s in samples])
-        returns = torch.stack([r.flatten() for _, r in targets])
-        if self._device.type == "cpu":
-            tasks = zip(agents, obs, returns, generators, strict=True)
-            return [agent.value_fit.fit(*rest) for agent, *rest in tasks]
-        return self._value_fits(list(agents), obs.shape[1]).fit(obs, returns, generators)
+        tasks = zip(agents, samples, targets, generators, strict=True)
+        return [
+            agent.value_fit.fit(s.obs.flatten(0, 1), returns.flatten(), generator)
+            for agent, s, (_, returns), generator in tasks
+        ]
 
     def update_agents(
         self,
@@ -119,9 +115,3 @@ class TorchCompute:
         steps = self.update_policies(agents, samples, targets, settings)
         losses = self.fit_values(agents, samples, targets, generators)
         return [AgentUpdate(*update) for update in zip(steps, losses, strict=True)]
-
-    def _value_fits(self, agents: list[Agent], rows: int) -> ValueFits:
-        """The buffers and the graph of the last call, as long as the agents are the same."""
-        if self._fits is None or self._fits[:2] != (agents, rows):
-            self._fits = agents, rows, ValueFits([agent.value_fit for agent in agents], rows)
-        return self._fits[2]

@@ -14,8 +14,8 @@ from .settings import ValueFitSettings
 class ValueFit:
     """One task's value optimiser; its Adam moments live as long as the value function.
 
-    `fit` is plain torch, `native_job` one call of the native core, and `ValueFits` fits several at
-    once on a GPU: the same minibatches, the same update.
+    `fit` is plain torch, `native_job` one call of the native core: the same minibatches, the same
+    update.
 
     Args:
         value: the function to fit; its parameters are written.

@@ -9,13 +9,14 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from ..derivatives.settings import TrpoSettings
 from ..sampling.replay import Replay
 from ..sampling.trajectories import Trajectories
 from ..seeding import derive_generator
 from .agent import Agent
 from .compute import AgentUpdate, Compute, Targets
 from .dynamics_fit import DynamicsFit
-from .settings import AdvantageSettings, TrpoSettings
+from .settings import AdvantageSettings
 
 AfterIteration = Callable[[int, list[dict[str, float]]], None]
 

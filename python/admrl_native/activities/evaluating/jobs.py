@@ -156,17 +156,21 @@ def _model_errors(
     from ...networks.policy import GaussianPolicy
 
     assert isinstance(learner, MetaTrainer)  # others have no model
-    workshop = learner.workshop
+    environments = learner.environments
     networks = training_settings(plan.config.training.physics).networks
     errors = []
     for task in job.tasks:
         oracle = cache.find(plan.psis[task])
         assert oracle is not None
-        policy = GaussianPolicy(workshop.obs_dim, workshop.act_dim, networks, torch.Generator())
+        policy = GaussianPolicy(
+            environments.obs_dim, environments.act_dim, networks, torch.Generator()
+        )
         policy.load_state_dict(oracle.policy)
         psi = _tensor(plan.psis[task])
         errors.append(
-            model_error(workshop, learner.model, policy.to(workshop.device), psi, ERROR_SAMPLES)
+            model_error(
+                environments, learner.model, policy.to(environments.device), psi, ERROR_SAMPLES
+            )
         )
     return errors
 

@@ -9,17 +9,17 @@ from torch import Tensor
 from ...networks.policy import GaussianPolicy
 from ...seeding import derive_generator, derive_seed
 from ...training.agent import Agent
-from ...training.model_learner import ModelLearner
+from ...training.learned_dynamics import LearnedDynamics
 from ...training.virtual_training import AfterIteration
-from ..workshop import Workshop
+from ..environments import Environments
 
 
 @dataclasses.dataclass
-class Adaptation:
+class ModelAdaptation:
     """A policy on its way to one task, and the model that goes with it; see `begin`.
 
     Attributes:
-        workshop: what it is made with.
+        environments: what it is made with.
         model: the model after zero-shot adaptation, with its data, which goes on learning.
         agent: π_θ and V.
         psi: the task (K,).
@@ -29,8 +29,8 @@ class Adaptation:
         shares_model: other adaptations have the same model: it is copied before it learns.
     """
 
-    workshop: Workshop
-    model: ModelLearner
+    environments: Environments
+    model: LearnedDynamics
     agent: Agent
     psi: Tensor
     seed: int
@@ -47,16 +47,16 @@ class Adaptation:
         """A stage of SLBO: real samples with exploration noise, virtual training on all data."""
         if self.shares_model:
             self.model, self.shares_model = self.model.copy(with_data=True), False
-        stage, workshop, agent = self.stages, self.workshop, self.agent
+        stage, environments, agent = self.stages, self.environments, self.agent
         seed = derive_seed(self.seed, stage, "collect")
-        transitions = workshop.collect(agent.policy, self.psi, samples, seed, "adaptation")
+        transitions = environments.collect(agent.policy, self.psi, samples, seed, "adaptation")
         self.model.add("train", transitions)
         agent.adopt_normaliser(self.model.dynamics.states)
-        self._virtual_training(workshop.settings.schedule.n_inner, f"slbo-{stage}")
+        self._virtual_training(environments.settings.schedule.n_inner, f"slbo-{stage}")
         self.stages += 1
 
     def _virtual_training(self, iterations: int, phase: str) -> None:
-        self.workshop.virtual_training(
+        self.environments.virtual_training(
             [self.agent],
             self.model,
             self.psi.unsqueeze(0),
@@ -67,29 +67,29 @@ class Adaptation:
 
 
 def begin(
-    workshop: Workshop,
-    model: ModelLearner,
+    environments: Environments,
+    model: LearnedDynamics,
     psi: Tensor,
     *,
     seed: int,
     after_iteration: AfterIteration = lambda _iteration, _figures: None,
-) -> Adaptation:
+) -> ModelAdaptation:
     """Zero-shot adaptation: a fresh policy, trained in the model alone; `model` is left as it is.
 
     Raises:
         ValueError: the model has no data.
     """
-    model, (agent,) = zero_shot(workshop, model, psi.unsqueeze(0), seed, after_iteration)
-    return Adaptation(workshop, model, agent, psi, seed, after_iteration)
+    model, (agent,) = zero_shot(environments, model, psi.unsqueeze(0), seed, after_iteration)
+    return ModelAdaptation(environments, model, agent, psi, seed, after_iteration)
 
 
 def zero_shot(
-    workshop: Workshop,
-    model: ModelLearner,
+    environments: Environments,
+    model: LearnedDynamics,
     psis: Tensor,
     seed: int,
     after_iteration: AfterIteration = lambda _iteration, _figures: None,
-) -> tuple[ModelLearner, list[Agent]]:
+) -> tuple[LearnedDynamics, list[Agent]]:
     """Zero-shot adaptation to many tasks at once, in one model; `model` is left as it is.
 
     Each agent is the one that `begin` makes for its task with the same seed: the random numbers
@@ -104,14 +104,14 @@ def zero_shot(
     if len(model.replays["train"]) == 0:
         raise ValueError("adapt: expected a trained model, got one without data")
     model = model.copy(with_data=True)
-    agents = [workshop.new_agent(derive_generator(seed, "agent")) for _ in psis]
+    agents = [environments.new_agent(derive_generator(seed, "agent")) for _ in psis]
     for agent in agents:
         agent.adopt_normaliser(model.dynamics.states)
-    workshop.virtual_training(
+    environments.virtual_training(
         agents,
         model,
         psis,
-        workshop.settings.schedule.n_zeroshot,
+        environments.settings.schedule.n_zeroshot,
         derive_seed(seed, "zero-shot"),
         after_iteration,
     )

@@ -12,11 +12,10 @@ from torch import Tensor
 from ...seeding import derive_generator, derive_seed
 from ...task_gradient.gradient import TaskGradient
 from ...training.agent import Agent
-from ...training.model_learner import ModelLearner
-from ..learner import Adaptation as AnyAdaptation
-from ..learner import AfterStep, Learner, State
+from ...training.learned_dynamics import LearnedDynamics
+from ..learner import Adaptation, AfterStep, Learner, State
 from ..setup import Setup
-from .adaptation import Adaptation, zero_shot
+from .adaptation import ModelAdaptation, zero_shot
 from .sampled_gradient import estimate_task_gradient
 from .selectors.selector import Evidence, Selector
 
@@ -36,7 +35,7 @@ class TaskProgress:
     agent: Agent
     slbo_stages: int = 0
     zero_shot: Agent | None = None
-    zero_shot_model: ModelLearner | None = None
+    zero_shot_model: LearnedDynamics | None = None
     returns: dict[str, Any] = dataclasses.field(default_factory=dict)
 
 
@@ -55,7 +54,7 @@ class MetaTrainer(Learner):
         super().__init__(setup)
         self.selector = selector
         # Line 1: initialise φ and ψ, D ← ∅.
-        self.model = self.workshop.new_model(derive_generator(self.seed, "model"))
+        self.model = self.environments.new_model(derive_generator(self.seed, "model"))
         space = self.task_space
         if setup.first_psi is None:
             first_u = self.settings.task_selection.first_u
@@ -73,7 +72,7 @@ class MetaTrainer(Learner):
 
     def train(self) -> None:
         """Runs to the end from wherever the run is (Algorithm 1)."""
-        self.observer.begin(self.workshop.compute.describe())
+        self.observer.begin(self.environments.compute.describe())
         while self.task < self.settings.schedule.n_tasks:  # line 2
             progress = self.progress or self._begin_task()  # line 3
             if self.task > 0 and progress.zero_shot is None:
@@ -81,29 +80,30 @@ class MetaTrainer(Learner):
             while progress.slbo_stages < self._num_slbo_stages():  # line 5
                 self._slbo_stage(progress)  # lines 6, 7
             self._choose_next_task(progress)  # lines 8 to 12
-        self.observer.record("end", {"tasks": self.task, **self.workshop.sample_counts()})
+        self.observer.record("end", {"tasks": self.task, **self.environments.sample_counts()})
 
     def adaptations(
         self, psis: Tensor, *, seed: int, after_step: AfterStep = lambda: None
-    ) -> list[Adaptation]:
+    ) -> list[ModelAdaptation]:
         def after_iteration(_iteration: int, _figures: Any) -> None:
             after_step()
 
-        model, agents = zero_shot(self.workshop, self.model, psis, seed, after_iteration)
+        model, agents = zero_shot(self.environments, self.model, psis, seed, after_iteration)
         return [
-            Adaptation(self.workshop, model, agent, psi, seed, after_iteration, shares_model=True)
+            ModelAdaptation(
+                self.environments, model, agent, psi, seed, after_iteration, shares_model=True
+            )
             for agent, psi in zip(agents, psis, strict=True)
         ]
 
-    def zero_shot_state(self, adaptations: Mapping[int, AnyAdaptation]) -> State:
-        networks: dict[str, Any] = {}
-        optimisers: dict[str, Any] = {}
+    def zero_shot_state(self, adaptations: Mapping[int, Adaptation]) -> State:
+        state: dict[str, Any] = {"networks": {}, "optimisers": {}}
         for task, adaptation in adaptations.items():
-            assert isinstance(adaptation, Adaptation)
-            agent, model = adaptation.agent, adaptation.model  # one model, the same for all
-            networks |= model.networks() | _named(task, agent.networks())
-            optimisers |= model.optimisers() | _named(task, agent.optimisers())
-        return {"networks": networks, "optimisers": optimisers}
+            assert isinstance(adaptation, ModelAdaptation)
+            for kind in state:  # one model, the same for all
+                state[kind] |= getattr(adaptation.model, kind)()
+            _store(state, f"task{task:03d}", adaptation.agent)
+        return state
 
     def from_zero_shot(
         self,
@@ -113,20 +113,19 @@ class MetaTrainer(Learner):
         *,
         seed: int,
         after_step: AfterStep = lambda: None,
-    ) -> Adaptation:
+    ) -> ModelAdaptation:
         model = self.model.copy(with_data=True)
         model.load(state["networks"], state["optimisers"])
-        agent = self.workshop.new_agent(torch.Generator())
-        agent.load(*(_of_task(task, state[kind]) for kind in ("networks", "optimisers")))
-        return Adaptation(
-            self.workshop, model, agent, psi, seed, lambda _iteration, _figures: after_step()
+        agent = self._stored_agent(state, f"task{task:03d}")
+        return ModelAdaptation(
+            self.environments, model, agent, psi, seed, lambda _iteration, _figures: after_step()
         )
 
     # Algorithm 1, line by line
 
     def _begin_task(self) -> TaskProgress:
         """Line 3: a policy initialised randomly; what it earns is the baseline of the task."""
-        agent = self.workshop.new_agent(derive_generator(self.seed, self.task, "agent"))
+        agent = self.environments.new_agent(derive_generator(self.seed, self.task, "agent"))
         agent.adopt_normaliser(self.model.dynamics.states)
         self.observer.phase("random-policy", task=self.task, steps=1)
         returns = self._real_returns(agent, "random-policy")
@@ -147,7 +146,7 @@ class MetaTrainer(Learner):
         n = self.settings.schedule.n_zeroshot
         self.observer.phase("zero-shot", task=self.task, steps=n)
         last = self._virtual_training(progress, "zero-shot", n)
-        progress.zero_shot = self.workshop.copy_agent(progress.agent)
+        progress.zero_shot = self.environments.copy_agent(progress.agent)
         progress.zero_shot_model = self.model.copy(with_data=False)
         returns = self._real_returns(progress.agent, "zero-shot")
         progress.returns["zero_shot"] = returns.mean().item()
@@ -159,7 +158,7 @@ class MetaTrainer(Learner):
                 "real_return": returns.mean().item(),
                 "real_return_std": returns.std().item(),
                 "virtual_return": last.get("virtual_return"),
-                **self.workshop.sample_counts(),
+                **self.environments.sample_counts(),
             },
         )
         self._checkpoint()
@@ -173,7 +172,7 @@ class MetaTrainer(Learner):
             ("train", schedule.n_collect),
             ("validation", schedule.n_validation),
         ):
-            transitions = self.workshop.collect(
+            transitions = self.environments.collect(
                 progress.agent.policy,
                 self.psi,
                 count,
@@ -198,7 +197,7 @@ class MetaTrainer(Learner):
                 "virtual_return": last["virtual_return"],
                 "train_loss": last["model_loss"],
                 "validation_loss": self.model.fit.validation_loss(self.model.replays["validation"]),
-                **self.workshop.sample_counts(),
+                **self.environments.sample_counts(),
             },
         )
         self._checkpoint()
@@ -219,12 +218,12 @@ class MetaTrainer(Learner):
                 self.task_space,
                 self.settings.task_selection,
                 lambda: self._task_gradient(progress),
-                self.workshop.sample_counts,
+                self.environments.sample_counts,
                 record,
             )
             generator = derive_generator(self.seed, self.task, "next-task")
             next_task = self.selector.next_task(evidence, generator)
-        record("task", {"returns": progress.returns, **self.workshop.sample_counts()})
+        record("task", {"returns": progress.returns, **self.environments.sample_counts()})
         self.current, self.task, self.progress = next_task, self.task + 1, None
         self._checkpoint()
 
@@ -234,7 +233,7 @@ class MetaTrainer(Learner):
         assert progress.zero_shot_model is not None
         self.observer.phase("task-gradient", task=self.task, steps=1)
         gradient = estimate_task_gradient(
-            self.workshop,
+            self.environments,
             self.psi,
             progress.zero_shot,
             progress.agent,
@@ -266,7 +265,7 @@ class MetaTrainer(Learner):
                 {"task": self.task, "phase": phase, "iteration": iteration, **figures},
             )
 
-        self.workshop.virtual_training(
+        self.environments.virtual_training(
             [progress.agent],
             self.model,
             self.psi.unsqueeze(0),
@@ -278,7 +277,7 @@ class MetaTrainer(Learner):
 
     def _real_returns(self, agent: Agent, name: str) -> Tensor:
         """Undiscounted real returns (episodes,) of the policy on the current task."""
-        return self.workshop.real_returns(
+        return self.environments.real_returns(
             agent.policy,
             self.psi,
             self.settings.collection.evaluation_episodes,
@@ -292,28 +291,29 @@ class MetaTrainer(Learner):
 
     def state(self) -> dict[str, Any]:
         """Everything needed to go on, but the real transitions; see `Observer.checkpoint`."""
-        networks, optimisers = self.model.networks(), self.model.optimisers()
+        state: dict[str, Any] = {
+            "networks": self.model.networks(),
+            "optimisers": self.model.optimisers(),
+        }
         counters: dict[str, Any] = {
             "task": self.task,
             "u": self.current.u.tolist(),
-            "samples": self.workshop.sample_counts(),
+            "samples": self.environments.sample_counts(),
             "progress": None,
         }
         progress = self.progress
         if progress is not None:
-            stored = {"agent": progress.agent, "zero_shot": progress.zero_shot}
-            for name, agent in stored.items():
-                if agent is not None:
-                    networks |= {f"{name}.{k}": v for k, v in agent.networks().items()}
-                    optimisers |= {f"{name}.{k}": v for k, v in agent.optimisers().items()}
-            if progress.zero_shot_model is not None:
-                networks["zero_shot.dynamics"] = progress.zero_shot_model.networks()["dynamics"]
+            _store(state, "agent", progress.agent)
+            if progress.zero_shot is not None and progress.zero_shot_model is not None:
+                _store(state, "zero_shot", progress.zero_shot)
+                dynamics = progress.zero_shot_model.networks()["dynamics"]
+                state["networks"]["zero_shot.dynamics"] = dynamics
             counters["progress"] = {
                 "slbo_stages": progress.slbo_stages,
                 "has_zero_shot": progress.zero_shot is not None,
                 "returns": progress.returns,
             }
-        return {"networks": networks, "optimisers": optimisers, "counters": counters}
+        return {**state, "counters": counters}
 
     def load(
         self, state: Mapping[str, Any], transitions: Mapping[str, Mapping[str, Tensor]]
@@ -324,49 +324,37 @@ class MetaTrainer(Learner):
             state: what `Observer.checkpoint` was given.
             transitions: the stored real transitions by purpose, in the order they came.
         """
-        networks, optimisers = state["networks"], state["optimisers"]
         counters = state["counters"]
         for purpose, stored in transitions.items():
             self.model.replays[purpose].append(stored)
-        self.model.load(networks, optimisers)
+        self.model.load(state["networks"], state["optimisers"])
         self.task = counters["task"]
         self.current = self.task_space.at(torch.tensor(counters["u"], dtype=torch.float64))
-        self.workshop.set_sample_counts(counters["samples"])
+        self.environments.set_sample_counts(counters["samples"])
         self.progress = None
-        if counters["progress"] is not None:
-            self.progress = self._load_progress(counters["progress"], networks, optimisers)
+        if (known := counters["progress"]) is not None:
+            agent = self._stored_agent(state, "agent")
+            progress = TaskProgress(agent, known["slbo_stages"], returns=dict(known["returns"]))
+            if known["has_zero_shot"]:
+                progress.zero_shot = self._stored_agent(state, "zero_shot")
+                progress.zero_shot_model = self.model.copy(with_data=False)
+                dynamics = state["networks"]["zero_shot.dynamics"]
+                progress.zero_shot_model.dynamics.load_state_dict(dynamics)
+            self.progress = progress
 
-    def _load_progress(
-        self,
-        counters: Mapping[str, Any],
-        networks: Mapping[str, Any],
-        optimisers: Mapping[str, Any],
-    ) -> TaskProgress:
-        def load_agent(name: str) -> Agent:
-            agent = self.workshop.new_agent(torch.Generator())
-            parts = ("policy", "value")
-            agent.load(
-                {k: networks[f"{name}.{k}"] for k in parts},
-                {"value": optimisers[f"{name}.value"]},
-            )
-            return agent
-
-        progress = TaskProgress(
-            load_agent("agent"), counters["slbo_stages"], returns=dict(counters["returns"])
-        )
-        if counters["has_zero_shot"]:
-            progress.zero_shot = load_agent("zero_shot")
-            progress.zero_shot_model = self.model.copy(with_data=False)
-            progress.zero_shot_model.dynamics.load_state_dict(networks["zero_shot.dynamics"])
-        return progress
+    def _stored_agent(self, state: State, name: str) -> Agent:
+        """The inverse of `_store`."""
+        agent = self.environments.new_agent(torch.Generator())
+        parts = [
+            {k.removeprefix(f"{name}."): v for k, v in state[kind].items() if k.startswith(name)}
+            for kind in ("networks", "optimisers")
+        ]
+        agent.load(*parts)
+        return agent
 
 
-def _named(task: int, parts: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of an agent under names that say its task."""
-    return {f"task{task:03d}.{name}": tensors for name, tensors in parts.items()}
-
-
-def _of_task(task: int, parts: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `_named`."""
-    prefix = f"task{task:03d}."
-    return {k.removeprefix(prefix): v for k, v in parts.items() if k.startswith(prefix)}
+def _store(state: dict[str, Any], name: str, agent: Agent) -> None:
+    """Puts an agent into a state, its parts under names that begin with this one."""
+    for kind in ("networks", "optimisers"):
+        parts = getattr(agent, kind)()
+        state[kind] |= {f"{name}.{part}": tensors for part, tensors in parts.items()}

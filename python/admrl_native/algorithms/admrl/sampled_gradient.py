@@ -12,16 +12,16 @@ from ...sampling.trajectories import Trajectories
 from ...seeding import derive_seed
 from ...task_gradient.gradient import TaskGradient, task_gradient
 from ...training.agent import Agent
-from ...training.model_learner import ModelLearner
-from ..workshop import Workshop
+from ...training.learned_dynamics import LearnedDynamics
+from ..environments import Environments
 
 
 def estimate_task_gradient(
-    workshop: Workshop,
+    environments: Environments,
     psi: Tensor,
     hat: Agent,
     star: Agent,
-    models: Mapping[str, ModelLearner],
+    models: Mapping[str, LearnedDynamics],
     *,
     seed: int,
     path: tuple[int | str, ...],
@@ -29,7 +29,7 @@ def estimate_task_gradient(
     """dL/dψ (Eq. 2) at a task.
 
     Args:
-        workshop: samples, and has the settings.
+        environments: samples, and has the settings.
         psi: the task (K,).
         hat: θ̂, at the end of zero-shot adaptation.
         star: θ*, after SLBO on the task.
@@ -37,10 +37,10 @@ def estimate_task_gradient(
         seed: of the samples.
         path: the names below which each kind of samples derives its seed.
     """
-    settings = workshop.settings.task_gradient
+    settings = environments.settings.task_gradient
 
     def real(agent: Agent, name: str) -> Trajectories:
-        return workshop.real_trajectories(
+        return environments.real_trajectories(
             agent.policy,
             psi,
             settings.real_samples,
@@ -53,15 +53,17 @@ def estimate_task_gradient(
         hat.value,
         real_star=real(star, "star"),
         real_hat=real(hat, "hat"),
-        virtual_hat=workshop.virtual_trajectories(
+        virtual_hat=environments.virtual_trajectories(
             hat.policy,
             models[settings.model].dynamics,
             psi,
             settings.virtual_samples,
             derive_seed(seed, *path, "virtual"),
         ),
-        horizon=workshop.settings.physics.horizon,
+        horizon=environments.settings.physics.horizon,
         settings=settings,
-        advantage=workshop.settings.advantage,
-        scale=TaskSpace(workshop.family).gradient_in_u(torch.ones(workshop.family.task_dim)),
+        advantage=environments.settings.advantage,
+        scale=TaskSpace(environments.family).gradient_in_u(
+            torch.ones(environments.family.task_dim)
+        ),
     )

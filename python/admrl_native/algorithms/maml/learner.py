@@ -31,15 +31,15 @@ class Maml(IterativeLearner):
         policy: π_θ; of [s, u] in MAML-MT.
     """
 
-    def __init__(self, setup: Setup, *, told_psi: bool) -> None:
-        super().__init__(setup, told_psi=told_psi)
-        maml, workshop = self.settings.maml, self.workshop
+    def __init__(self, setup: Setup, *, task_conditioned: bool) -> None:
+        super().__init__(setup, task_conditioned=task_conditioned)
+        maml, environments = self.settings.maml, self.environments
         self.policy = GaussianPolicy(
-            workshop.obs_dim + (self.family.task_dim if self.told_psi else 0),
-            workshop.act_dim,
+            environments.obs_dim + (self.family.task_dim if self.task_conditioned else 0),
+            environments.act_dim,
             self.settings.networks.replace(policy_hidden=maml.hidden),
             derive_generator(self.seed, "policy"),
-        ).to(workshop.device)
+        ).to(environments.device)
 
     @property
     def num_iterations(self) -> int:
@@ -50,16 +50,16 @@ class Maml(IterativeLearner):
         maml, i = self.settings.maml, self.iteration
         chosen = self.draw_tasks(maml.meta_batch)
         psis = self.train_psi[chosen]
-        told = self.told_of(psis)
+        task_input = self.task_inputs(psis)
         policies, steps = [self.policy], [list[InnerStep]() for _ in psis]
         returns, states = [], []
         for k in range(maml.inner_steps + 1):
             adapting = k < maml.inner_steps
             trajectories, samples = maml_samples(
-                self.workshop,
+                self.environments,
                 policies,
                 psis,
-                told,
+                task_input,
                 maml.rollouts,
                 derive_seed(self.seed, i, k),
                 "pre-adaptation" if adapting else "post-adaptation",
@@ -88,8 +88,10 @@ class Maml(IterativeLearner):
         self, psis: Tensor, *, seed: int, after_step: AfterStep = lambda: None
     ) -> list[MamlAdaptation]:
         return [
-            MamlAdaptation(self.workshop, copy.deepcopy(self.policy), psi, told, seed, after_step)
-            for psi, told in zip(psis, self.told_of(psis), strict=True)
+            MamlAdaptation(
+                self.environments, psi, task_input, seed, after_step, copy.deepcopy(self.policy)
+            )
+            for psi, task_input in zip(psis, self.task_inputs(psis), strict=True)
         ]
 
     # Parts

@@ -21,11 +21,11 @@ _SETTINGS = (
 _UNIT = 16  # bytes for each unit of the policy on a sample, where torch differentiates
 
 
-def _maml(name: str, title: str, *, told_psi: bool) -> Method:
+def _maml(name: str, title: str, *, task_conditioned: bool) -> Method:
     def learner(setup: Setup) -> Learner:
         from .learner import Maml
 
-        return Maml(setup, told_psi=told_psi)
+        return Maml(setup, task_conditioned=task_conditioned)
 
     return model_free(
         name,
@@ -57,5 +57,5 @@ def _memory(settings: TrainingSettings, family: Family) -> dict[str, int]:
     return {"maml_rollouts": rows * of_each, "maml_hidden": maml.meta_batch * weights}
 
 
-MAML = _maml("maml", "MAML", told_psi=False)
-MAML_MT = _maml("maml-mt", "MAML-MT", told_psi=True)
+MAML = _maml("maml", "MAML", task_conditioned=False)
+MAML_MT = _maml("maml-mt", "MAML-MT", task_conditioned=True)

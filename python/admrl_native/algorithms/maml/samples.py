@@ -10,14 +10,14 @@ from ...meta_gradient.weighted import WeightedTrajectories, weighted_by_task
 from ...networks.policy import GaussianPolicy
 from ...sampling.trajectories import Trajectories
 from ...training.linear_baseline import baseline_advantages, standardised
-from ..workshop import Workshop
+from ..environments import Environments
 
 
 def maml_samples(
-    workshop: Workshop,
+    environments: Environments,
     policies: Sequence[GaussianPolicy],
     psis: Tensor,
-    told: Tensor,
+    task_input: Tensor,
     rollouts: int,
     seed: int,
     purpose: str,
@@ -28,10 +28,10 @@ def maml_samples(
     of a task count alike, so that a gradient is a mean over time steps.
 
     Args:
-        workshop: of the run.
+        environments: of the run.
         policies: one for each task, or one for all.
         psis: tasks (B, K).
-        told: (B, C) what a policy sees of the task beside the state; C may be 0.
+        task_input: (B, C) what a policy sees of the task beside the state; C may be 0.
         rollouts: rows of each task, as long as the horizon; an episode that ends early is followed
             by the next one.
         seed: of every random number.
@@ -39,9 +39,9 @@ def maml_samples(
 
     Source: Finn et al. 2017, Appendix A.2; Duan et al. 2016.
     """
-    settings, with_context = workshop.settings, told.shape[1] > 0
-    contexts = told.repeat_interleave(rollouts, 0)
-    trajectories = workshop.many_trajectories(
+    settings, with_context = environments.settings, task_input.shape[1] > 0
+    contexts = task_input.repeat_interleave(rollouts, 0)
+    trajectories = environments.many_trajectories(
         policies, psis, rollouts, seed, purpose, contexts=contexts if with_context else None
     )
     advantages = baseline_advantages(

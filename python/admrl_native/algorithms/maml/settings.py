@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 
+from ...derivatives.settings import TrpoSettings
 from ...settings import Settings, setting
-from ...training.settings import AdvantageSettings, TrpoSettings
+from ...training.settings import AdvantageSettings
 
 
 @dataclasses.dataclass(frozen=True)

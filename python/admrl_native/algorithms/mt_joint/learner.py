@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,10 +15,10 @@ from ...networks.normaliser import Normaliser
 from ...sampling.trajectories import Trajectories
 from ...seeding import derive_generator, derive_seed
 from ...training.agent import Agent
-from ..iterative import IterativeLearner
+from ..environments import Environments
+from ..iterative import IterativeLearner, TaskAdaptation
 from ..learner import AfterStep
 from ..setup import Setup
-from ..workshop import Workshop
 
 
 class MtJoint(IterativeLearner):
@@ -27,25 +28,25 @@ class MtJoint(IterativeLearner):
     """
 
     def __init__(self, setup: Setup) -> None:
-        super().__init__(setup, told_psi=True)
-        self.agent = self.workshop.new_agent(
+        super().__init__(setup, task_conditioned=True)
+        self.agent = self.environments.new_agent(
             derive_generator(self.seed, "agent"), self.family.task_dim
         )
-        self.states = Normaliser(self.workshop.obs_dim + self.family.task_dim)
+        self.states = Normaliser(self.environments.obs_dim + self.family.task_dim)
 
     @property
     def num_iterations(self) -> int:
         return self.settings.mt.iterations
 
     def compute(self) -> dict[str, str]:
-        return self.workshop.compute.describe()
+        return self.environments.compute.describe()
 
     def iterate(self) -> dict[str, Any]:
         """Samples of some of the training tasks, and one update on all of them."""
         mt, i = self.settings.mt, self.iteration
         chosen = self.draw_tasks(mt.tasks_per_iteration)
         contexts = self.train_u[chosen].float().repeat_interleave(mt.rollouts, 0)
-        trajectories = self.workshop.many_trajectories(
+        trajectories = self.environments.many_trajectories(
             [self.agent.policy],
             self.train_psi[chosen],
             mt.rollouts,
@@ -54,11 +55,11 @@ class MtJoint(IterativeLearner):
             contexts=contexts,
         )
         figures = update(
-            self.workshop,
+            self.environments,
             self.agent,
             self.states,
             trajectories.with_context(contexts),
-            derive_generator(self.seed, i, "value", device=self.workshop.device),
+            derive_generator(self.seed, i, "value", device=self.environments.device),
         )
         return {
             "real_return": trajectories.first_episode_returns().mean().item(),
@@ -83,75 +84,59 @@ class MtJoint(IterativeLearner):
     ) -> list[MtAdaptation]:
         return [
             MtAdaptation(
-                self.workshop,
-                copy.deepcopy(self.agent),
-                copy.deepcopy(self.states),
+                self.environments,
                 psi,
-                self.told_of(psi),
+                task_input,
                 seed,
                 after_step,
+                copy.deepcopy(self.agent),
+                copy.deepcopy(self.states),
             )
-            for psi in psis
+            for psi, task_input in zip(psis, self.task_inputs(psis), strict=True)
         ]
 
 
-class MtAdaptation:
+@dataclasses.dataclass
+class MtAdaptation(TaskAdaptation):
     """The multi-task policy on its way to one task: further TRPO updates on the task's samples.
 
-    Args:
-        workshop: of the run.
+    Attributes:
         agent: changed.
         states: statistics of [s, u]; changed.
-        psi: the task (K,).
-        u: the same in normalised coordinates, float32; outside Ψ beyond [−1, 1].
-        seed: of every random number.
-        after_step: called after every round.
     """
 
-    def __init__(
-        self,
-        workshop: Workshop,
-        agent: Agent,
-        states: Normaliser,
-        psi: Tensor,
-        u: Tensor,
-        seed: int,
-        after_step: AfterStep,
-    ) -> None:
-        self._workshop, self._agent, self._states = workshop, agent, states
-        self._psi, self._u, self._seed = psi, u, seed
-        self._after_step = after_step
-        self._rounds = 0
+    agent: Agent
+    states: Normaliser
 
     @property
     def policy(self) -> ConditionedPolicy:
-        return ConditionedPolicy(self._agent.policy, self._u, torch.zeros_like(self._u))
+        return ConditionedPolicy(
+            self.agent.policy, self.task_input, torch.zeros_like(self.task_input)
+        )
 
-    def learn(self, samples: int) -> None:
-        rollouts = samples // self._workshop.settings.physics.horizon
-        contexts = self._u.expand(rollouts, -1)
-        trajectories = self._workshop.many_trajectories(
-            [self._agent.policy],
-            self._psi.unsqueeze(0),
+    def learn_round(self, samples: int) -> None:
+        rollouts = samples // self.environments.settings.physics.horizon
+        contexts = self.task_input.expand(rollouts, -1)
+        trajectories = self.environments.many_trajectories(
+            [self.agent.policy],
+            self.psi.unsqueeze(0),
             rollouts,
-            derive_seed(self._seed, "adapt", self._rounds),
+            derive_seed(self.seed, "adapt", self.rounds),
             "adaptation",
             contexts=contexts,
         )
-        device = self._workshop.device
+        device = self.environments.device
         update(
-            self._workshop,
-            self._agent,
-            self._states,
+            self.environments,
+            self.agent,
+            self.states,
             trajectories.with_context(contexts),
-            derive_generator(self._seed, "adapt", self._rounds, "value", device=device),
+            derive_generator(self.seed, "adapt", self.rounds, "value", device=device),
         )
-        self._rounds += 1
-        self._after_step()
 
 
 def update(
-    workshop: Workshop,
+    environments: Environments,
     agent: Agent,
     states: Normaliser,
     samples: Trajectories,
@@ -160,13 +145,13 @@ def update(
     """One TRPO step and one value fit of an agent on real samples, which its normaliser joins.
 
     Args:
-        workshop: computes.
+        environments: computes.
         agent: changed.
         states: statistics of the agent's states; changed.
         samples: with the agent's states, (N, T, D + C).
         generator: of the value fit, on the device.
     """
-    compute, settings = workshop.compute, workshop.settings
+    compute, settings = environments.compute, environments.settings
     targets = compute.advantages_and_returns([samples], [agent.value], settings.advantage)
     (done,) = compute.update_agents([agent], [samples], targets, settings.trpo, [generator])
     states.update(samples.obs.flatten(0, 1).cpu())

@@ -31,22 +31,24 @@ class Pearl(IterativeLearner):
         replay: every transition so far, by task.
     """
 
-    def __init__(self, setup: Setup, *, told_psi: bool) -> None:
-        super().__init__(setup, told_psi=told_psi)
-        workshop, settings = self.workshop, self.settings
-        device = workshop.device
+    def __init__(self, setup: Setup, *, task_conditioned: bool) -> None:
+        super().__init__(setup, task_conditioned=task_conditioned)
+        environments, settings = self.environments, self.settings
+        device = environments.device
         self.update = PearlUpdate(
-            workshop.obs_dim,
-            workshop.act_dim,
-            self.family.task_dim if self.told_psi else 0,
+            environments.obs_dim,
+            environments.act_dim,
+            self.family.task_dim if self.task_conditioned else 0,
             settings.pearl,
             settings.sac,
             settings.advantage.gamma,
             derive_generator(self.seed, "networks"),
             device,
         )
-        self.replay = TaskReplay(len(self.train_u), workshop.obs_dim, workshop.act_dim, device)
-        self._told = self.told_of(self.train_psi)
+        self.replay = TaskReplay(
+            len(self.train_u), environments.obs_dim, environments.act_dim, device
+        )
+        self._task_inputs = self.task_inputs(self.train_psi)
 
     @property
     def num_iterations(self) -> int:
@@ -77,8 +79,8 @@ class Pearl(IterativeLearner):
         """See `Learner.adaptations`; actor and encoder are copied once, and the same for all."""
         actor, encoder = copy.deepcopy(self.update.sac.actor), copy.deepcopy(self.update.encoder)
         return [
-            PearlAdaptation(self.workshop, actor, encoder, psi, told, seed, after_step)
-            for psi, told in zip(psis, self.told_of(psis), strict=True)
+            PearlAdaptation(self.environments, psi, task_input, seed, after_step, actor, encoder)
+            for psi, task_input in zip(psis, self.task_inputs(psis), strict=True)
         ]
 
     # Parts of an iteration
@@ -89,7 +91,7 @@ class Pearl(IterativeLearner):
         From the posterior, each given transitions drawn from the task's context, or from the prior:
         then the samples become the task's new context.
         """
-        pearl, update, device = self.settings.pearl, self.update, self.workshop.device
+        pearl, update, device = self.settings.pearl, self.update, self.environments.device
         rollouts = samples // self.settings.physics.horizon
         generator = derive_generator(self.seed, number, purpose, "latent", device=device)
         of_env = tasks.repeat_interleave(rollouts).tolist()
@@ -99,8 +101,8 @@ class Pearl(IterativeLearner):
                 belief = update.posterior(context)
             else:
                 belief = update.encoder.prior(len(of_env))
-            contexts = torch.cat([self._told[of_env], belief.sample(generator)], dim=-1)
-        trajectories = self.workshop.many_trajectories(
+            contexts = torch.cat([self._task_inputs[of_env], belief.sample(generator)], dim=-1)
+        trajectories = self.environments.many_trajectories(
             [update.sac.actor],
             self.train_psi[tasks],
             rollouts,
@@ -125,7 +127,7 @@ class Pearl(IterativeLearner):
 
     def _learn(self) -> dict[str, float]:
         """Gradient steps, each on a batch of the training tasks; the means of their figures."""
-        pearl, device = self.settings.pearl, self.workshop.device
+        pearl, device = self.settings.pearl, self.environments.device
         choice = derive_generator(self.seed, self.iteration, "meta-batches")
         generator = derive_generator(self.seed, self.iteration, "gradient-steps", device=device)
         totals: dict[str, Tensor] = {}
@@ -134,7 +136,7 @@ class Pearl(IterativeLearner):
             figures = self.update.step(
                 self.replay.sample(tasks, pearl.batch_size, generator),
                 self.replay.sample_context(tasks, pearl.context_size, generator),
-                self._told[tasks],
+                self._task_inputs[tasks],
                 generator,
             )
             for name, value in figures.items():
@@ -147,7 +149,7 @@ class Pearl(IterativeLearner):
         The critics begin at the constant that satisfies their equation on average over the data,
         v = c E[r] + γ (1 − E[done]) v: a family's bonus need not be learned step by step.
         """
-        states, rewards = Normaliser(self.workshop.obs_dim), Normaliser(1)
+        states, rewards = Normaliser(self.environments.obs_dim), Normaliser(1)
         ended, count = 0.0, 0
         for task in range(self.replay.num_tasks):
             data = self.replay.all(task)
@@ -155,11 +157,11 @@ class Pearl(IterativeLearner):
             rewards.update(data.rewards[0].unsqueeze(1).cpu())
             ended += data.dones.double().sum().item()
             count += data.dones.numel()
-        told = Normaliser(self._told.shape[1] + self.settings.pearl.latent_dim)
-        transition = [states, Normaliser(self.workshop.act_dim), rewards]
+        task_input = Normaliser(self._task_inputs.shape[1] + self.settings.pearl.latent_dim)
+        transition = [states, Normaliser(self.environments.act_dim), rewards]
         if self.settings.pearl.encoder_next_obs:
             transition.append(states)
-        self.update.adopt_normalisers(side_by_side([states, told]), side_by_side(transition))
+        self.update.adopt_normalisers(side_by_side([states, task_input]), side_by_side(transition))
         gamma, scale = self.settings.advantage.gamma, self.settings.sac.reward_scale
         # At γ = 1, and where no episode ends, there is no such constant.
         per_step = 1 - gamma * (1 - ended / count) or 1 / self.settings.physics.horizon

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 _SETTINGS = ("pearl", "sac", "advantage.gamma")
 
 
-def _pearl(name: str, title: str, *, told_psi: bool) -> Method:
+def _pearl(name: str, title: str, *, task_conditioned: bool) -> Method:
     def learner(setup: Setup) -> Learner:
         from .learner import Pearl
 
-        return Pearl(setup, told_psi=told_psi)
+        return Pearl(setup, task_conditioned=task_conditioned)
 
     return model_free(
         name,
@@ -63,5 +63,5 @@ def _memory(settings: TrainingSettings, family: Family) -> dict[str, int]:
     }
 
 
-PEARL = _pearl("pearl", "PEARL", told_psi=False)
-PEARL_MT = _pearl("pearl-mt", "PEARL-MT", told_psi=True)
+PEARL = _pearl("pearl", "PEARL", task_conditioned=False)
+PEARL_MT = _pearl("pearl-mt", "PEARL-MT", task_conditioned=True)

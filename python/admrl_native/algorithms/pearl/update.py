@@ -70,7 +70,7 @@ class PearlUpdate:
         Args:
             batch: (B, M, …) what actor and critics learn from.
             context: (B, C, …) what z is inferred from.
-            u: (B, K) what actor and critics are told of the tasks; K may be 0.
+            u: (B, K) what actor and critics see of the tasks; K may be 0.
             generator: of every random number of the step, on the device.
 
         Returns:

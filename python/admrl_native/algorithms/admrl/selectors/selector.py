@@ -26,7 +26,7 @@ class Evidence:
         settings: of the choice.
         task_gradient: estimates dL/dψ at it (Eq. 2), from fresh real samples, which are counted.
             May raise SolverError and SimulationError.
-        sample_counts: of the whole run, see `Workshop.sample_counts`.
+        sample_counts: of the whole run, see `Environments.sample_counts`.
         record: writes a line of metrics about the choice.
     """
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from .mlp import affine
+from ..networks.mlp import affine
 
 Layers = Sequence[tuple[Tensor, Tensor]]
 

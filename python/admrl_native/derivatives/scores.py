@@ -11,12 +11,14 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from ..networks.linearisation import MlpCurvature, MlpLinearisation
 from ..networks.policy import GaussianPolicy, gaussian_log_prob
-from .scans import SampleMap
+from .linearisation import MlpCurvature, MlpLinearisation
+
+# A linear map of per-sample numbers, (M,) to (M,).
+SampleMap = Callable[[Tensor], Tensor]
 
 
-class Policy(Protocol):
+class DifferentiablePolicy(Protocol):
     """What scores need of a Gaussian policy; `networks.policy.GaussianPolicy` has it."""
 
     def get_params(self) -> Tensor:
@@ -46,7 +48,7 @@ class ScoreProducts(Protocol):
 
 
 def score_products(
-    policy: Policy, obs: Tensor, actions: Tensor, dtype: torch.dtype = torch.float64
+    policy: DifferentiablePolicy, obs: Tensor, actions: Tensor, dtype: torch.dtype = torch.float64
 ) -> ScoreProducts:
     """The fastest there is for this kind of policy.
 
@@ -123,7 +125,9 @@ class AutodiffScores:
     Args: as `score_products`.
     """
 
-    def __init__(self, policy: Policy, obs: Tensor, actions: Tensor, dtype: torch.dtype) -> None:
+    def __init__(
+        self, policy: DifferentiablePolicy, obs: Tensor, actions: Tensor, dtype: torch.dtype
+    ) -> None:
         x = policy.normaliser(obs).to(dtype)
         actions = actions.to(dtype)
 

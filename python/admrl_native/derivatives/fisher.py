@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from ..networks.linearisation import MlpLinearisation
 from ..networks.policy import GaussianPolicy
+from .linearisation import MlpLinearisation
 
 
 class FisherProducts:

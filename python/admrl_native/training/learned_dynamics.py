@@ -16,7 +16,7 @@ from .dynamics_fit import DynamicsFit
 from .settings import DynamicsFitSettings
 
 
-class ModelLearner:
+class LearnedDynamics:
     """The model T̂_φ, its optimiser, and the real transitions: shared by all tasks.
 
     Attributes:
@@ -53,9 +53,9 @@ class ModelLearner:
                 transitions["obs"].to(device), transitions["next_obs"].to(device)
             )
 
-    def copy(self, *, with_data: bool) -> ModelLearner:
+    def copy(self, *, with_data: bool) -> LearnedDynamics:
         """An independent copy of the model and its optimiser and, if asked, of the data."""
-        twin = ModelLearner(*self._arguments, torch.Generator(), self._device)
+        twin = LearnedDynamics(*self._arguments, torch.Generator(), self._device)
         twin.load(self.networks(), self.optimisers())
         if with_data:
             for purpose, replay in self.replays.items():

@@ -80,7 +80,7 @@ class TermsOf(Protocol):
     def __call__(self, part: GapSamples, dtype: torch.dtype = ...) -> Terms: ...
 
 
-class Audit:
+class HealthCheck:
     """Estimates the same gradient from parts of its samples, to fewer digits.
 
     Args:

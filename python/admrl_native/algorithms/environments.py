@@ -22,14 +22,14 @@ from ..settings import SettingError
 from ..training.agent import Agent
 from ..training.choose_compute import choose_compute
 from ..training.compute import Compute
-from ..training.model_learner import ModelLearner
+from ..training.learned_dynamics import LearnedDynamics
 from ..training.virtual_training import AfterIteration, VirtualTrainingBudget, virtual_training
 from .settings import TrainingSettings
 
 _NUM_START_STATES = 1000  # real reset states that the virtual rollouts of one phase start from
 
 
-class Workshop:
+class Environments:
     """Makes models and agents, samples with them, trains them; counts every sample by purpose.
 
     Args:
@@ -55,7 +55,7 @@ class Workshop:
         self.threads = threads
         self.device = device
         self.compute = choose_compute(settings.compute, family, device, threads)
-        self._environments: dict[int, RealEnvironment] = {}
+        self._of_size: dict[int, RealEnvironment] = {}
         environment = self.environment(settings.collection.num_envs)
         self.obs_dim, self.act_dim = environment.obs_dim, environment.act_dim
         self._real_samples: dict[str, int] = {}
@@ -65,17 +65,17 @@ class Workshop:
 
     def environment(self, num_envs: int) -> RealEnvironment:
         """The real environments, made once for each number of them."""
-        if num_envs not in self._environments:
-            self._environments[num_envs] = RealEnvironment(
+        if num_envs not in self._of_size:
+            self._of_size[num_envs] = RealEnvironment(
                 self.family, self.settings.physics, num_envs, self.threads
             )
-        return self._environments[num_envs]
+        return self._of_size[num_envs]
 
     # Makers
 
-    def new_model(self, generator: torch.Generator) -> ModelLearner:
+    def new_model(self, generator: torch.Generator) -> LearnedDynamics:
         """A fresh model with no data."""
-        return ModelLearner(
+        return LearnedDynamics(
             self.obs_dim,
             self.act_dim,
             self.settings.networks,
@@ -246,7 +246,7 @@ class Workshop:
     def virtual_training(
         self,
         agents: Sequence[Agent],
-        model: ModelLearner,
+        model: LearnedDynamics,
         psis: Tensor,
         iterations: int,
         seed: int,
