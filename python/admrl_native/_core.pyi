@@ -59,7 +59,10 @@ class FamilySpec:
         self, next_obs: _Float32, actions: _Float32, psi: _Float64
     ) -> tuple[_Float32, _Float32, _Float32, _Bool]: ...
 
-class GaussianPolicy:
+class AnyPolicyArrays:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # always raises TypeError
+
+class PolicyArrays(AnyPolicyArrays):
     def __init__(
         self,
         layers: Sequence[tuple[_Float32, _Float32]],
@@ -68,7 +71,7 @@ class GaussianPolicy:
         obs_std: _Float32,
     ) -> None: ...
 
-class SquashedGaussianPolicy:
+class SquashedPolicyArrays(AnyPolicyArrays):
     def __init__(
         self,
         layers: Sequence[tuple[_Float32, _Float32]],
@@ -94,7 +97,7 @@ def virtual_rollouts(
     pool: ThreadPool,
     model: VirtualModel,
     family: FamilySpec,
-    policies: Sequence[GaussianPolicy],
+    policies: Sequence[AnyPolicyArrays],
     psis: _Float64,
     start_states: _Float32,
     noise: Sequence[_Float32],
@@ -142,7 +145,7 @@ class Simulation:
     def rollout(
         self,
         *,
-        policies: Sequence[GaussianPolicy | SquashedGaussianPolicy],
+        policies: Sequence[AnyPolicyArrays],
         num_steps: int,
         seed: int,
         psi: _Float64,

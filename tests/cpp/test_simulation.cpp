@@ -13,10 +13,11 @@
 #include <vector>
 
 #include "check.hpp"
+#include "core/environment/simulation.hpp"
 #include "core/error.hpp"
-#include "core/gaussian_policy.hpp"
-#include "core/real_rollout.hpp"
-#include "core/simulation.hpp"
+#include "core/network/gaussian_policy.hpp"
+#include "core/network/squashed_policy.hpp"
+#include "core/rollout/real_rollout.hpp"
 
 using namespace admrl;
 
@@ -92,8 +93,8 @@ struct Output {
 };
 
 // Small weights that differ from one another.
-struct Policy {
-  Policy()
+struct Weights {
+  Weights()
       : weight(std::size_t{kActDim} * kObsDim),
         bias(kActDim, 0.1F),
         log_std(kActDim, -0.5F),
@@ -116,8 +117,9 @@ const TaskParams kTask{kPsi.data(), 0};
 Output roll(Simulation& s, int num_steps, std::uint64_t seed, const Poll& poll = {}) {
   Output out(static_cast<std::size_t>(s.num_envs()) * static_cast<std::size_t>(num_steps));
   const RolloutRequest request{num_steps, seed, kTask, 0.15, 0.3, false, {}, {}, 0};
-  const GaussianPolicy policy = Policy().pack();
-  real_rollout(s, {&policy, 1}, request, out.rollout(), poll);
+  const GaussianPolicy policy = Weights().pack();
+  const std::array<const Policy*, 1> policies{&policy};
+  real_rollout(s, policies, request, out.rollout(), poll);
   return out;
 }
 
@@ -231,7 +233,8 @@ void test_many_policies() {
     Simulation s(ant(), options(kEnvs, threads));
     Output out(kEnvs * kSteps);
     const RolloutRequest request{kSteps, 3, kTask, 0.0, 0.0, false, policy_of_env, c, kContextDim};
-    real_rollout(s, policies, request, out.rollout(), {});
+    const std::array<const Policy*, 2> pointers{&policies[0], &policies[1]};
+    real_rollout(s, pointers, request, out.rollout(), {});
     return out;
   };
   const Output a = roll_many(1, contexts);

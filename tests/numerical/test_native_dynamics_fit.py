@@ -357,10 +357,10 @@ def moments(layers: Layers) -> dict[str, Any]:
         ({"order": np.full((1, 4), 400)}, r"order: expected rows in \[0, 400\), got 400"),
         ({"order": np.full((1, 4), -1)}, r"order: expected rows in \[0, 400\), got -1"),
         ({"obs_mean": np.zeros(2, np.float32)}, r"obs_mean: expected \(D=3,\) float32, got \(2,\)"),
-        ({"obs_std": np.zeros(3, np.float32)}, "obs_std: expected positive numbers, got 0"),
+        ({"obs_std": np.zeros(3, np.float32)}, "obs_std: expected positive values, got 0"),
         (
             {"difference_std": np.full(3, np.nan, np.float32)},
-            "difference_std: expected positive numbers, got nan",
+            "difference_std: expected positive values, got nan",
         ),
         ({"precision": "fp16"}, "precision: expected 'fp32' or 'bf16', got 'fp16'"),
         ({"steps_done": -1}, "steps_done: expected at least 0, got -1"),

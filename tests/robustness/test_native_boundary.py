@@ -51,9 +51,9 @@ def layers(*sizes: int) -> list[tuple[Any, Any]]:
     ]
 
 
-def policy() -> _core.GaussianPolicy:
+def policy() -> _core.PolicyArrays:
     zeros, ones = np.zeros(D, np.float32), np.ones(D, np.float32)
-    return _core.GaussianPolicy(layers(D, 16, A), np.zeros(A, np.float32), zeros, ones)
+    return _core.PolicyArrays(layers(D, 16, A), np.zeros(A, np.float32), zeros, ones)
 
 
 def trpo(rows: int = 64, *, cg_iterations: int = 5) -> _core.TrpoUpdate:
@@ -177,8 +177,8 @@ OBJECTS: dict[str, Callable[[], Any]] = {
     "VirtualModel": lambda: model(_core.ThreadPool(1), 8),
     "FamilySpec": lambda: native_spec(FAMILY),
     "Simulation": lambda: native_simulation(FAMILY, PhysicsSettings(), 2, 1),
-    "GaussianPolicy": policy,
-    "SquashedGaussianPolicy": lambda: _core.SquashedGaussianPolicy(
+    "PolicyArrays": policy,
+    "SquashedPolicyArrays": lambda: _core.SquashedPolicyArrays(
         layers(D, 8, 2 * A), np.zeros(D, np.float32), np.ones(D, np.float32), -20.0, 2.0
     ),
 }
@@ -190,7 +190,7 @@ def classes() -> list[type]:
 
 
 def test_every_class_is_tested() -> None:
-    assert {c.__name__ for c in classes()} == {"Job", *OBJECTS}
+    assert {c.__name__ for c in classes()} == {"Job", "AnyPolicyArrays", *OBJECTS}
 
 
 @pytest.mark.parametrize("name", OBJECTS)

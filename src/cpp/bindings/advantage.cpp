@@ -1,4 +1,4 @@
-#include "core/advantage.hpp"
+#include "core/update/advantage.hpp"
 
 #include <algorithm>
 

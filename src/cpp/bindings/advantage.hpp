@@ -3,7 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
-#include "core/advantage.hpp"
+#include "core/update/advantage.hpp"
 
 namespace admrl {
 

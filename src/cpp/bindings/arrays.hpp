@@ -17,7 +17,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/error.hpp"
+#include "core/check.hpp"
 
 namespace admrl {
 
@@ -59,10 +59,11 @@ inline bool shape_matches(const pybind11::array& a, std::span<const Dim> dims) {
 
 // The value as an array of exactly this type, shape and C layout.
 template <class T>
-pybind11::array checked_array(pybind11::handle value, const char* name, std::span<const Dim> dims) {
+pybind11::array checked_array(pybind11::handle value, const std::string& name,
+                              std::span<const Dim> dims) {
   namespace py = pybind11;
   const py::dtype dtype = py::dtype::of<T>();
-  const std::string expected = std::string(name) + ": expected " + expected_text(dims, dtype);
+  const std::string expected = name + ": expected " + expected_text(dims, dtype);
   if (!py::isinstance<py::array>(value)) {
     throw InvalidInput(expected + ", got " +
                        std::string(py::str(py::type::of(value).attr("__name__"))));
@@ -88,30 +89,30 @@ pybind11::array checked_array(pybind11::handle value, const char* name, std::spa
 
 }  // namespace detail
 
-// A read-only view of an array of exactly this type and shape.
+// A view of an array of exactly this type and shape. It is read only where T is const; otherwise
+// the array must be writeable.
 template <class T>
-std::span<const T> read_span(pybind11::handle value, const char* name, std::span<const Dim> dims) {
-  const auto a = detail::checked_array<T>(value, name, dims);
-  return {static_cast<const T*>(a.data()), static_cast<std::size_t>(a.size())};
+std::span<T> view(pybind11::handle value, const std::string& name,
+                  std::initializer_list<Dim> dims) {
+  const std::span<const Dim> shape(dims.begin(), dims.size());
+  auto a = detail::checked_array<std::remove_const_t<T>>(value, name, shape);
+  if constexpr (std::is_const_v<T>) {
+    return {static_cast<T*>(a.data()), to_size(a.size())};
+  } else {
+    require(a.writeable(), name, ": expected a writeable array");
+    return {static_cast<T*>(a.mutable_data()), to_size(a.size())};
+  }
 }
 
 template <class T>
-std::span<const T> read_span(pybind11::handle value, const char* name,
+std::span<const T> read_span(pybind11::handle value, const std::string& name,
                              std::initializer_list<Dim> dims) {
-  return read_span<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));
-}
-
-// A view that is written: the array must be writeable.
-template <class T>
-std::span<T> write_span(pybind11::handle value, const char* name, std::initializer_list<Dim> dims) {
-  auto a = detail::checked_array<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));
-  if (!a.writeable()) throw InvalidInput(std::string(name) + ": expected a writeable array");
-  return {static_cast<T*>(a.mutable_data()), static_cast<std::size_t>(a.size())};
+  return view<const T>(value, name, dims);
 }
 
 // The sizes of an array whose type and number of dimensions are checked (the spans check the rest).
 template <class T>
-std::vector<pybind11::ssize_t> sizes_of(pybind11::handle value, const char* name,
+std::vector<pybind11::ssize_t> sizes_of(pybind11::handle value, const std::string& name,
                                         std::initializer_list<Dim> dims) {
   const auto a =
       detail::checked_array<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));

@@ -1,4 +1,4 @@
-#include "core/dynamics_fit.hpp"
+#include "core/update/dynamics_fit.hpp"
 
 #include <string>
 
@@ -22,7 +22,7 @@ double fit_dynamics_py(ThreadPool& pool, const py::sequence& layers, const py::s
                        double learning_rate, double weight_decay, double max_grad_norm,
                        double beta1, double beta2, double eps) {
   const Layers parameters("layers", layers), means("first", first), squares("second", second);
-  const auto views = trained_layers(parameters, means, squares);
+  const auto views = parameters.train(means, squares);
   const py::ssize_t obs_dim = views.empty() ? kAnySize : views.back().out;
   const py::ssize_t row = views.empty() ? kAnySize : views.front().in + obs_dim;
   const auto count = sizes_of<float>(rows, "rows", {{"R"}, {"2D+A", row}})[0];

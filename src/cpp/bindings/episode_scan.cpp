@@ -1,4 +1,4 @@
-#include "core/episode_scan.hpp"
+#include "core/update/episode_scan.hpp"
 
 #include "bindings/advantage.hpp"
 #include "bindings/arrays.hpp"

@@ -1,4 +1,4 @@
-#include "core/krylov.hpp"
+#include "core/solve/krylov.hpp"
 
 #include <array>
 #include <string>
@@ -65,7 +65,7 @@ Args:
     hvp: H x, (P,) float64, from x, (P,) float64; called with the GIL held, which the solver releases.
     b: (P,) float64, viewed.
     method: "cgnr", "minres", "cg", "dense" or "auto".
-    damping: mu, see core/krylov.hpp.
+    damping: mu, see core/solve/krylov.hpp.
     max_iterations: iterations at most.
     tolerance: relative residual of the regularised system at which to stop.
     rounding: relative spacing of the type in which hvp computes.

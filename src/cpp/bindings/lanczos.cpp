@@ -1,4 +1,4 @@
-#include "core/lanczos.hpp"
+#include "core/solve/lanczos.hpp"
 
 #include <algorithm>
 

@@ -1,4 +1,4 @@
-#include "core/lane_mlp.hpp"
+#include "core/network/lane_mlp.hpp"
 
 #include <cstddef>
 #include <string>
@@ -8,7 +8,7 @@
 #include "bindings/bindings.hpp"
 #include "bindings/gil.hpp"
 #include "bindings/layers.hpp"
-#include "core/thread_pool.hpp"
+#include "core/threads/thread_pool.hpp"
 
 namespace admrl {
 
@@ -16,36 +16,13 @@ namespace py = pybind11;
 
 namespace {
 
-// A network as LaneMlp takes it.
-struct Network {
-  std::vector<int> sizes;
-  std::vector<float> params;
-};
-
-Network read_network(const py::sequence& items) {
-  const Layers layers("layers", items);
-  Network n;
-  for (std::size_t i = 0; i < layers.size(); ++i) {
-    const py::object weight = layers.weight(i);
-    const std::string name = layers.weight_name(i);
-    const py::ssize_t in = i == 0 ? kAnySize : n.sizes.back();
-    const auto size = sizes_of<float>(weight, name.c_str(), {{"out"}, {"in", in}});
-    if (i == 0) n.sizes.push_back(static_cast<int>(size[1]));
-    n.sizes.push_back(static_cast<int>(size[0]));
-    const auto w = read_span<float>(weight, name.c_str(), {{"out", size[0]}, {"in", size[1]}});
-    const auto b =
-        read_span<float>(layers.bias(i), layers.bias_name(i).c_str(), {{"out", size[0]}});
-    n.params.insert(n.params.end(), w.begin(), w.end());
-    n.params.insert(n.params.end(), b.begin(), b.end());
-  }
-  return n;
-}
-
-py::array_t<float> mlp_forward_rows(ThreadPool& pool, const py::sequence& layers,
+py::array_t<float> mlp_forward_rows(ThreadPool& pool, const py::sequence& items,
                                     const py::object& mean, const py::object& std,
                                     const py::object& x) {
-  const Network network = read_network(layers);
-  const LaneMlp mlp(network.sizes);
+  const Layers kept("layers", items);
+  const auto layers = kept.read();
+  const LaneMlp mlp(sizes_of_chain(layers));
+  const std::vector<float> params = parameters_of(layers);
   const py::ssize_t in = mlp.in_dim();
   const auto rows = sizes_of<float>(x, "x", {{"M"}, {"in", in}})[0];
   const auto means = read_span<float>(mean, "mean", {{"in", in}});
@@ -54,8 +31,8 @@ py::array_t<float> mlp_forward_rows(ThreadPool& pool, const py::sequence& layers
   NewArray<float> out({rows, mlp.out_dim()});
   {
     const ReleasedGil released;
-    forward_rows(pool, mlp, network.params.data(), means, stds, from.data(),
-                 static_cast<std::size_t>(rows), out.span.data());
+    forward_rows(pool, mlp, params.data(), means, stds, from.data(), static_cast<std::size_t>(rows),
+                 out.span.data());
   }
   return out.array;
 }

@@ -1,4 +1,4 @@
-#include "core/mlp.hpp"
+#include "core/network/mlp.hpp"
 
 #include <string>
 
@@ -22,7 +22,7 @@ Activation activation_named(const std::string& name) {
 py::array_t<float> mlp_forward(const py::sequence& layers, const std::string& activation,
                                const py::object& x) {
   const Layers kept("layers", layers);
-  const PackedMlp mlp(layer_views(kept), activation_named(activation));
+  const PackedMlp mlp(kept.read(), activation_named(activation));
   const auto rows = sizes_of<float>(x, "x", {{"M"}, {"in", mlp.in_dim()}})[0];
   const auto in = read_span<float>(x, "x", {{"M", rows}, {"in", mlp.in_dim()}});
   NewArray<float> out({rows, mlp.out_dim()});

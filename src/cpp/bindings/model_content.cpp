@@ -1,10 +1,10 @@
-#include "core/model_content.hpp"
+#include "core/environment/model_content.hpp"
 
 #include <pybind11/stl.h>
 
 #include "bindings/bindings.hpp"
 #include "bindings/gil.hpp"
-#include "core/model_loading.hpp"
+#include "core/environment/model_loading.hpp"
 
 namespace admrl {
 

@@ -1,8 +1,7 @@
-#include "core/real_rollout.hpp"
+#include "core/rollout/real_rollout.hpp"
 
 #include <cstdint>
 #include <span>
-#include <variant>
 #include <vector>
 
 #include "bindings/arrays.hpp"
@@ -29,10 +28,8 @@ void read_contexts(const py::object& contexts, const Dim& rows, RolloutRequest& 
 py::dict rollout(Simulation& s, const py::sequence& policies, int num_steps, const py::int_& seed,
                  const py::object& psi, const py::object& policy_of_env, const py::object& contexts,
                  double ou_theta, double ou_sigma, bool deterministic) {
-  if (num_steps < 1) {
-    throw InvalidInput("num_steps: expected at least 1, got " + std::to_string(num_steps));
-  }
-  const PackedPolicies packed = pack_policies(policies);
+  require_at_least_one("num_steps", num_steps);
+  const auto packed = pack_policies(policies);
   const Dim rows{"N", s.num_envs()};
   RolloutRequest request{num_steps,
                          read_seed(seed),
@@ -47,26 +44,12 @@ py::dict rollout(Simulation& s, const py::sequence& policies, int num_steps, con
     request.policy_of_env = read_span<std::int32_t>(policy_of_env, "policy_of_env", {rows});
   }
   read_contexts(contexts, rows, request);
-  const std::vector<py::ssize_t> leading{s.num_envs(), num_steps};
-  NewArray<float> obs({s.num_envs(), num_steps, s.spec().obs_dim()});
-  NewArray<float> actions({s.num_envs(), num_steps, s.spec().act_dim()});
-  NewArray<float> log_probs(leading);
-  StepOutput steps(leading, s.spec());
+  RolloutOutput out({s.num_envs(), num_steps}, s.spec());
   {
     const ReleasedGil released;
-    const RolloutArrays into{obs.span.data(), actions.span.data(), log_probs.span.data(),
-                             steps.arrays()};
-    std::visit(
-        [&](const auto& of_one_kind) {
-          real_rollout(s, std::span(of_one_kind), request, into, poll_signals());
-        },
-        packed);
+    real_rollout(s, pointers_to(packed), request, out.arrays(), poll_signals());
   }
-  py::dict d = steps.dict();
-  d["obs"] = obs.array;
-  d["actions"] = actions.array;
-  d["log_probs"] = log_probs.array;
-  return d;
+  return out.rollout();
 }
 
 }  // namespace
@@ -79,7 +62,7 @@ void bind_rollout_method(SimulationClass& simulation) {
                  R"(Resets with the seed and takes T steps in every environment.
 
 Args:
-    policies: GaussianPolicy or SquashedGaussianPolicy, of one kind; read at the call.
+    policies: PolicyArrays or SquashedPolicyArrays, of one kind; read at the call.
     num_steps: T.
     seed: of the reset states and the actions, in [0, 2**64).
     psi: (K,) or (N, K) float64.

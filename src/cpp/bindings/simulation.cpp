@@ -75,12 +75,12 @@ py::dict step(Simulation& s, const py::object& actions, const py::object& psi) {
   const Dim rows{"N", s.num_envs()};
   const auto act = read_span<float>(actions, "actions", {rows, {"A", s.spec().act_dim()}});
   const TaskParams task = read_psi(psi, rows, s.spec().task_dim());
-  StepOutput out({s.num_envs()}, s.spec());
+  RolloutOutput out({s.num_envs()}, s.spec());
   {
     const ReleasedGil released;
-    s.step(act, task, out.arrays());
+    s.step(act, task, out.arrays().steps);
   }
-  return out.dict();
+  return out.steps();
 }
 
 void raw_steps(Simulation& s, int num_steps, const py::int_& seed) {

@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "core/simulation.hpp"
+#include "core/environment/simulation.hpp"
 
 namespace admrl {
 

@@ -3,7 +3,7 @@
 
 #include <pybind11/pybind11.h>
 
-#include "core/symmetric_operator.hpp"
+#include "core/solve/symmetric_operator.hpp"
 
 namespace admrl {
 

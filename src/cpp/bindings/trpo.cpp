@@ -1,4 +1,4 @@
-#include "core/trpo.hpp"
+#include "core/update/trpo.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -25,7 +25,7 @@ class TrpoUpdateJob : public Job {
                 py::object obs_std, py::object obs, py::object actions, py::object advantages,
                 const TrpoSettings& settings)
       : layers_("layers", layers) {
-    const auto views = policy_layers(layers_);
+    const auto views = layers_.write();
     const auto sizes = sizes_of_chain(views);
     const py::ssize_t obs_dim = sizes.front(), act_dim = sizes.back();
     const py::ssize_t rows = sizes_of<float>(obs, "obs", {{"M"}, {"D", obs_dim}})[0];
@@ -34,8 +34,8 @@ class TrpoUpdateJob : public Job {
                                 read_span<float>(advantages, "advantages", {{"M", rows}}),
                                 read_span<float>(obs_mean, "obs_mean", {{"D", obs_dim}}),
                                 read_span<float>(obs_std, "obs_std", {{"D", obs_dim}})};
-    update_ = std::make_unique<TrpoUpdate>(
-        views, write_span<float>(log_std, "log_std", {{"A", act_dim}}), samples, settings);
+    update_ = std::make_unique<TrpoUpdate>(views, view<float>(log_std, "log_std", {{"A", act_dim}}),
+                                           samples, settings);
     arrays_ = {std::move(log_std), std::move(obs_mean), std::move(obs_std),
                std::move(obs),     std::move(actions),  std::move(advantages)};
   }

@@ -1,4 +1,4 @@
-#include "core/value_fit.hpp"
+#include "core/update/value_fit.hpp"
 
 #include <stdexcept>
 
@@ -23,9 +23,8 @@ class BoundValueFit : public Job {
         first_("first", first),
         second_("second", second),
         arrays_(py::make_tuple(x, targets, order)),
-        fit_(trained_layers(layers_, first_, second_), steps_done,
-             value_data(layers_, x, targets, order), minibatch,
-             {learning_rate, beta1, beta2, eps}) {}
+        fit_(layers_.train(first_, second_), steps_done, value_data(layers_, x, targets, order),
+             minibatch, {learning_rate, beta1, beta2, eps}) {}
 
   void run(ThreadPool& pool) override { fit_.run(pool); }
   std::int64_t steps() const { return fit_.steps(); }
@@ -39,10 +38,8 @@ class BoundValueFit : public Job {
   static ValueData value_data(const Layers& layers, const py::object& x, const py::object& targets,
                               const py::object& order) {
     const auto rows = sizes_of<float>(x, "x", {{"M"}, {"in"}})[0];
-    py::ssize_t in = kAnySize;
-    if (layers.size() > 0) {
-      in = sizes_of<float>(layers.weight(0), "layers[0] weight", {{"out"}, {"in"}})[1];
-    }
+    const auto views = layers.read();
+    const py::ssize_t in = views.empty() ? kAnySize : views.front().in;
     const auto epochs = sizes_of<std::int64_t>(order, "order", {{"E"}, {"M", rows}})[0];
     return {read_span<float>(x, "x", {{"M", rows}, {"in", in}}),
             read_span<float>(targets, "targets", {{"M", rows}}),
