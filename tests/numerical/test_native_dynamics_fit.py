@@ -98,11 +98,17 @@ class Case:
             "obs_std": states.std.numpy(),
             "difference_mean": differences.mean.numpy(),
             "difference_std": differences.std.numpy(),
-            "learning_rate": self.settings.learning_rate,
+        }
+        options: dict[str, Any] = {
             "weight_decay": self.settings.weight_decay,
             "max_grad_norm": self.settings.max_grad_norm,
+            "precision": change.pop("precision", "fp32"),
         }
-        return float(_core.fit_dynamics(**(arguments | change)))
+        adam: dict[str, Any] = {"learning_rate": self.settings.learning_rate}
+        for group, names in ((options, tuple(options)), (adam, ("learning_rate", "beta1", "eps"))):
+            group |= {name: change.pop(name) for name in names if name in change}
+        settings = _core.DynamicsFitSettings(adam=_core.AdamSettings(**adam), **options)
+        return float(_core.fit_dynamics(**(arguments | change), settings=settings))
 
     def torch64(self, precision: str = "fp32", **options: Any) -> tuple[float, DynamicsFit]:
         """The same fit in float64, from float64 copies of all that it reads."""

@@ -86,7 +86,7 @@ class ValueFit:
             targets.contiguous().numpy(),
             order.numpy(),
             minibatch=self.settings.minibatch,
-            learning_rate=self.settings.learning_rate,
+            adam=_core.AdamSettings(learning_rate=self.settings.learning_rate),
         )
 
     def finish(self, job: _core.ValueFit) -> float:

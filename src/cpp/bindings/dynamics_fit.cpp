@@ -18,9 +18,7 @@ double fit_dynamics_py(ThreadPool& pool, const py::sequence& layers, const py::s
                        const py::sequence& second, std::int64_t steps_done, const py::object& rows,
                        const py::object& order, const py::object& obs_mean,
                        const py::object& obs_std, const py::object& difference_mean,
-                       const py::object& difference_std, const std::string& precision,
-                       double learning_rate, double weight_decay, double max_grad_norm,
-                       double beta1, double beta2, double eps) {
+                       const py::object& difference_std, const DynamicsFitSettings& settings) {
   const Layers parameters("layers", layers), means("first", first), squares("second", second);
   const auto views = parameters.train(means, squares);
   const py::ssize_t obs_dim = views.empty() ? kAnySize : views.back().out;
@@ -34,8 +32,6 @@ double fit_dynamics_py(ThreadPool& pool, const py::sequence& layers, const py::s
       read_span<float>(obs_std, "obs_std", {{"D", obs_dim}}),
       read_span<float>(difference_mean, "difference_mean", {{"D", obs_dim}}),
       read_span<float>(difference_std, "difference_std", {{"D", obs_dim}})};
-  const DynamicsFitSettings settings{
-      {learning_rate, beta1, beta2, eps}, weight_decay, max_grad_norm, precision_named(precision)};
   const ReleasedGil released;
   return fit_dynamics(pool, views, steps_done, data, static_cast<int>(sizes[1]), settings,
                       poll_signals());
@@ -44,12 +40,29 @@ double fit_dynamics_py(ThreadPool& pool, const py::sequence& layers, const py::s
 }  // namespace
 
 void bind_dynamics_fit(py::module_& m) {
+  py::classh<DynamicsFitSettings>(m, "DynamicsFitSettings",
+                                  R"(How `fit_dynamics` goes; the numbers are checked by it.
+
+Args:
+    adam: AdamSettings.
+    weight_decay: this multiple of every parameter is added to its gradient.
+    max_grad_norm: a gradient of a larger norm is scaled down to it.
+    precision: "fp32", or "bf16" for products of weights, activations and derivatives rounded to
+        bfloat16, in all layers but the first; sums, parameters and moments stay float32.
+
+Raises:
+    ValueError: an unknown precision.)")
+      .def(py::init([](const AdamSettings& adam, double weight_decay, double max_grad_norm,
+                       const std::string& precision) {
+             return DynamicsFitSettings{adam, weight_decay, max_grad_norm,
+                                        precision_named(precision)};
+           }),
+           py::kw_only(), py::arg("adam"), py::arg("weight_decay"), py::arg("max_grad_norm"),
+           py::arg("precision") = "fp32");
   m.def("fit_dynamics", &fit_dynamics_py, py::arg("pool"), py::arg("layers"), py::arg("first"),
         py::arg("second"), py::arg("steps_done"), py::arg("rows"), py::arg("order"),
         py::arg("obs_mean"), py::arg("obs_std"), py::arg("difference_mean"),
-        py::arg("difference_std"), py::kw_only(), py::arg("precision") = "fp32",
-        py::arg("learning_rate"), py::arg("weight_decay"), py::arg("max_grad_norm"),
-        py::arg("beta1") = 0.9, py::arg("beta2") = 0.999, py::arg("eps") = 1e-8,
+        py::arg("difference_std"), py::arg("settings"),
         R"(Fits the dynamics model by Adam on minibatches of the replay, many steps in one call.
 
 A ReLU network predicts ((s' - s) - difference_mean) / difference_std, shape (D,), from
@@ -68,14 +81,7 @@ Args:
     obs_std: (D,) float32, positive, viewed.
     difference_mean: mean of s' - s, (D,) float32, viewed.
     difference_std: its standard deviation, (D,) float32, positive, viewed.
-    precision: "fp32", or "bf16" for products of weights, activations and derivatives rounded to
-        bfloat16, in all layers but the first; sums, parameters and moments stay float32.
-    learning_rate: Adam's step size.
-    weight_decay: this multiple of every parameter is added to its gradient.
-    max_grad_norm: a gradient of a larger norm is scaled down to it.
-    beta1: decay of `first`.
-    beta2: decay of `second`.
-    eps: added to the root of `second`.
+    settings: DynamicsFitSettings.
 
 Returns:
     mean loss of the steps, without the weight decay, each taken before its update.

@@ -1,6 +1,6 @@
 #include "core/solve/lanczos.hpp"
 
-#include <algorithm>
+#include <pybind11/stl.h>
 
 #include "bindings/arrays.hpp"
 #include "bindings/bindings.hpp"
@@ -13,33 +13,29 @@ namespace py = pybind11;
 
 namespace {
 
-py::tuple lanczos_py(const py::function& hvp, const py::object& b, const py::object& dampings,
-                     int max_iterations, double tolerance) {
+LanczosResult lanczos_py(const py::function& hvp, const py::object& b, const py::object& dampings,
+                         int max_iterations, double tolerance) {
   const auto rhs = read_span<double>(b, "b", {{"P"}});
   const auto path = read_span<double>(dampings, "dampings", {{"L"}});
-  LanczosResult result;
-  {
-    const ReleasedGil released;
-    result = lanczos(call_back(hvp), rhs, path, {max_iterations, tolerance});
-  }
-  const auto points = static_cast<py::ssize_t>(path.size());
-  NewArray<double> solutions({points, static_cast<py::ssize_t>(rhs.size())});
-  NewArray<double> residuals({points}), regularised({points});
-  py::tuple reasons(points);
-  for (std::size_t l = 0; l < path.size(); ++l) {
-    const LanczosSolution& solution = result.solutions[l];
-    std::copy(solution.x.begin(), solution.x.end(), solutions.span.subspan(l * rhs.size()).begin());
-    residuals.span[l] = solution.residual;
-    regularised.span[l] = solution.regularised_residual;
-    reasons[l] = text(solution.reason);
-  }
-  return py::make_tuple(solutions.array, residuals.array, regularised.array, result.iterations,
-                        result.products, reasons, copied(result.ritz_values));
+  const ReleasedGil released;
+  return lanczos(call_back(hvp), rhs, path, {max_iterations, tolerance});
 }
 
 }  // namespace
 
 void bind_lanczos(py::module_& m) {
+  using Solution = LanczosSolution;
+  using Result = LanczosResult;
+  py::classh<Solution>(m, "LanczosSolution", "What a Lanczos process found for one damping.")
+      .def_property_readonly("x", [](const Solution& s) { return copied(s.x); })
+      .def_property_readonly("reason", [](const Solution& s) { return text(s.reason); })
+      .def_readonly("residual", &Solution::residual)
+      .def_readonly("regularised_residual", &Solution::regularised_residual);
+  py::classh<Result>(m, "LanczosResult", "What it found: see `admrl_native.LanczosResult`.")
+      .def_readonly("solutions", &Result::solutions)
+      .def_property_readonly("ritz_values", [](const Result& r) { return copied(r.ritz_values); })
+      .def_readonly("iterations", &Result::iterations)
+      .def_readonly("products", &Result::products);
   m.def("lanczos", &lanczos_py, py::arg("hvp"), py::arg("b"), py::arg("dampings"), py::kw_only(),
         py::arg("max_iterations"), py::arg("tolerance"),
         R"(The process behind `admrl_native.lanczos`, on numpy float64 arrays alone.
@@ -52,8 +48,7 @@ Args:
     tolerance: relative residual of the regularised system at which to stop.
 
 Returns:
-    solutions (L, P), residuals (L,), regularised residuals (L,), all float64; iterations, products,
-    reasons, Ritz values (iterations,) float64.
+    LanczosResult; its solutions are those of the dampings, in their order.
 
 Raises:
     ValueError: bad settings, dampings or b.

@@ -83,24 +83,6 @@ py::dict step(Simulation& s, const py::object& actions, const py::object& psi) {
   return out.steps();
 }
 
-void raw_steps(Simulation& s, int num_steps, const py::int_& seed) {
-  const std::uint64_t value = read_seed(seed);
-  const ReleasedGil released;
-  s.raw_steps(num_steps, value, poll_signals());
-}
-
-void raw_replay(Simulation& s, const py::object& actions, const py::object& ends,
-                const py::int_& seed) {
-  const Dim rows{"N", s.num_envs()};
-  const Dim act{"A", s.spec().act_dim()};
-  const py::ssize_t steps = sizes_of<float>(actions, "actions", {rows, {"T"}, act})[1];
-  const auto a = read_span<float>(actions, "actions", {rows, {"T", steps}, act});
-  const auto e = read_span<bool>(ends, "ends", {rows, {"T", steps}});
-  const std::uint64_t value = read_seed(seed);
-  const ReleasedGil released;
-  s.raw_replay(static_cast<int>(steps), value, a, e, poll_signals());
-}
-
 }  // namespace
 
 void bind_simulation(py::module_& m) {
@@ -110,17 +92,11 @@ void bind_simulation(py::module_& m) {
       .def(py::init([](const FamilySpec& spec, std::string model_path, int num_envs,
                        int num_threads, int frame_skip, int horizon, bool halve_margins,
                        bool reset_within_limits, double position_noise, double velocity_noise) {
-             const SimulationOptions options{std::move(model_path),
-                                             num_envs,
-                                             num_threads,
-                                             frame_skip,
-                                             horizon,
-                                             halve_margins,
-                                             reset_within_limits,
-                                             position_noise,
-                                             velocity_noise};
+             const EnvironmentOptions options{
+                 std::move(model_path), frame_skip,     horizon,       halve_margins,
+                 reset_within_limits,   position_noise, velocity_noise};
              const ReleasedGil released;
-             return std::make_unique<Simulation>(spec, options);
+             return std::make_unique<Simulation>(Environment(spec, options), num_envs, num_threads);
            }),
            py::kw_only(), py::arg("spec"), py::arg("model_path"), py::arg("num_envs"),
            py::arg("num_threads"), py::arg("frame_skip"), py::arg("horizon"),
@@ -132,15 +108,15 @@ void bind_simulation(py::module_& m) {
       .def_property_readonly("num_envs", &Simulation::num_envs)
       .def_property_readonly("num_threads", &Simulation::num_threads)
       .def_property_readonly("horizon", &Simulation::horizon)
-      .def_property_readonly("timestep", &Simulation::timestep)
-      .def_property_readonly("load_warning", &Simulation::load_warning)
+      .def_property_readonly("timestep",
+                             [](const Simulation& s) { return s.environment().timestep(); })
+      .def_property_readonly("load_warning",
+                             [](const Simulation& s) { return s.environment().load_warning(); })
       .def("reset", &reset, py::arg("seed") = py::none(), py::arg("mask") = py::none())
       .def("observations", &observations)
       .def("initial_observations", &initial_observations, py::arg("n"), py::arg("seed"))
       .def("state", &state)
-      .def("step", &step, py::arg("actions"), py::arg("psi"))
-      .def("raw_steps", &raw_steps, py::arg("num_steps"), py::arg("seed"))
-      .def("raw_replay", &raw_replay, py::arg("actions"), py::arg("ends"), py::arg("seed"));
+      .def("step", &step, py::arg("actions"), py::arg("psi"));
   bind_rollout_method(simulation);
 }
 

@@ -1,5 +1,6 @@
 #include "core/update/value_fit.hpp"
 
+#include <memory>
 #include <stdexcept>
 
 #include "bindings/arrays.hpp"
@@ -12,51 +13,53 @@ namespace py = pybind11;
 
 namespace {
 
-// The job and the arrays it borrows from.
-class BoundValueFit : public Job {
- public:
-  BoundValueFit(const py::sequence& layers, const py::sequence& first, const py::sequence& second,
-                std::int64_t steps_done, const py::object& x, const py::object& targets,
-                const py::object& order, int minibatch, double learning_rate, double beta1,
-                double beta2, double eps)
-      : layers_("layers", layers),
-        first_("first", first),
-        second_("second", second),
-        arrays_(py::make_tuple(x, targets, order)),
-        fit_(layers_.train(first_, second_), steps_done, value_data(layers_, x, targets, order),
-             minibatch, {learning_rate, beta1, beta2, eps}) {}
-
-  void run(ThreadPool& pool) override { fit_.run(pool); }
-  std::int64_t steps() const { return fit_.steps(); }
-  py::array_t<double> losses() const {
-    const Claim claim(*this);
-    if (fit_.losses().empty()) throw std::runtime_error("losses: the fit has not run");
-    return copied(fit_.losses());
-  }
-
- private:
-  static ValueData value_data(const Layers& layers, const py::object& x, const py::object& targets,
-                              const py::object& order) {
-    const auto rows = sizes_of<float>(x, "x", {{"M"}, {"in"}})[0];
-    const auto views = layers.read();
-    const py::ssize_t in = views.empty() ? kAnySize : views.front().in;
-    const auto epochs = sizes_of<std::int64_t>(order, "order", {{"E"}, {"M", rows}})[0];
-    return {read_span<float>(x, "x", {{"M", rows}, {"in", in}}),
-            read_span<float>(targets, "targets", {{"M", rows}}),
-            read_span<std::int64_t>(order, "order", {{"E", epochs}, {"M", rows}})};
-  }
-
-  Layers layers_, first_, second_;
-  py::tuple arrays_;
-  ValueFit fit_;
+// What a fit looks at.
+struct Arrays {
+  Layers layers, first, second;
+  py::object x, targets, order;
 };
+
+std::unique_ptr<ValueFit> make_fit(const py::sequence& layers, const py::sequence& first,
+                                   const py::sequence& second, std::int64_t steps_done,
+                                   const py::object& x, const py::object& targets,
+                                   const py::object& order, int minibatch,
+                                   const AdamSettings& adam) {
+  const auto kept = std::make_shared<const Arrays>(
+      Arrays{{"layers", layers}, {"first", first}, {"second", second}, x, targets, order});
+  const auto trained = kept->layers.train(kept->first, kept->second);
+  const py::ssize_t in = trained.empty() ? kAnySize : trained.front().in;
+  const auto rows = sizes_of<float>(x, "x", {{"M"}, {"in"}})[0];
+  const ValueData data{read_span<float>(x, "x", {{"M", rows}, {"in", in}}),
+                       read_span<float>(targets, "targets", {{"M", rows}}),
+                       read_span<std::int64_t>(order, "order", {{"E"}, {"M", rows}})};
+  auto fit = std::make_unique<ValueFit>(trained, steps_done, data, minibatch, adam);
+  fit->keep(kept);
+  return fit;
+}
+
+py::array_t<double> losses(const ValueFit& fit) {
+  const Job::Claim claim(fit);
+  require<std::runtime_error>(!fit.losses().empty(), "losses: the fit has not run");
+  return copied(fit.losses());
+}
 
 }  // namespace
 
 void bind_value_fit(py::module_& m) {
-  py::classh<BoundValueFit, Job>(
-      m, "ValueFit",
-      R"(Fits a tanh network with one output by Adam on minibatches: a job.
+  py::classh<AdamSettings>(m, "AdamSettings", R"(The constants of Adam; checked by who takes them.
+
+Args:
+    learning_rate: the step size.
+    beta1: decay of the mean of the gradient.
+    beta2: decay of the mean of its square.
+    eps: added to the root of that mean.)")
+      .def(py::init([](double learning_rate, double beta1, double beta2, double eps) {
+             return AdamSettings{learning_rate, beta1, beta2, eps};
+           }),
+           py::kw_only(), py::arg("learning_rate"), py::arg("beta1") = 0.9,
+           py::arg("beta2") = 0.999, py::arg("eps") = 1e-8);
+  py::classh<ValueFit, Job>(m, "ValueFit",
+                            R"(Fits a tanh network with one output by Adam on minibatches: a job.
 
 Minimises the mean of (V(x) - target)^2 / 2. The last minibatch of an epoch may be smaller.
 
@@ -69,24 +72,17 @@ Args:
     targets: (M,) float32, viewed.
     order: the samples of every epoch, in turn, (E, M) int64, viewed.
     minibatch: samples per step.
-    learning_rate: Adam's step size.
-    beta1: decay of `first`.
-    beta2: decay of `second`.
-    eps: added to the root of `second`.
+    adam: AdamSettings.
 
 Raises:
     ValueError: arrays or settings that are not as above.
 
 Determinism: one thread; the bits depend on the arguments and on build_info()["kernels"] alone.)")
-      .def(py::init<const py::sequence&, const py::sequence&, const py::sequence&, std::int64_t,
-                    const py::object&, const py::object&, const py::object&, int, double, double,
-                    double, double>(),
-           py::arg("layers"), py::arg("first"), py::arg("second"), py::arg("steps_done"),
-           py::arg("x"), py::arg("targets"), py::arg("order"), py::kw_only(), py::arg("minibatch"),
-           py::arg("learning_rate"), py::arg("beta1") = 0.9, py::arg("beta2") = 0.999,
-           py::arg("eps") = 1e-8)
-      .def_property_readonly("steps", &BoundValueFit::steps, "Adam steps that the run takes.")
-      .def_property_readonly("losses", &BoundValueFit::losses,
+      .def(py::init(&make_fit), py::arg("layers"), py::arg("first"), py::arg("second"),
+           py::arg("steps_done"), py::arg("x"), py::arg("targets"), py::arg("order"), py::kw_only(),
+           py::arg("minibatch"), py::arg("adam"))
+      .def_property_readonly("steps", &ValueFit::steps, "Adam steps that the run takes.")
+      .def_property_readonly("losses", &losses,
                              R"(Mean loss of every epoch (E,) float64.
 
 Each sample's loss is taken before its own step.

@@ -37,7 +37,6 @@ enum class Purpose : std::uint32_t {
   kResetVelocity = 1,
   kAction = 2,
   kExploration = 3,
-  kControl = 4,
 };
 
 // The stream of one environment's episode for one purpose.

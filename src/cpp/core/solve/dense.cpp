@@ -5,6 +5,7 @@
 #include <limits>
 #include <sstream>
 #include <string>
+#include <utility>
 
 #include "core/check.hpp"
 
@@ -50,7 +51,7 @@ void check_dense_size(std::size_t size) {
           " elements for method dense, got ", size, "; use minres");
 }
 
-Vector dense_tikhonov(CountedOperator& h, const Vector& b, double damping, double rounding) {
+DenseSolution dense_tikhonov(CountedOperator& h, const Vector& b, double damping, double rounding) {
   Eigen::MatrixXd matrix = matrix_of(h, b.size());
   check_symmetric(matrix, rounding);
   // The solver reads the lower triangle: the mean of both. Halves first: a sum may overflow.
@@ -73,7 +74,7 @@ Vector dense_tikhonov(CountedOperator& h, const Vector& b, double damping, doubl
   Vector x(b.size());
   map(x) = eigen.eigenvectors() *
            lambda.unaryExpr(filter).cwiseProduct(eigen.eigenvectors().transpose() * map(b));
-  return x;
+  return {std::move(x), {lambda.begin(), lambda.end()}};
 }
 
 }  // namespace admrl

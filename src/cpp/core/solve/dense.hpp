@@ -20,6 +20,10 @@ void check_dense_size(std::size_t size);
 //
 // Raises SolverError where H differs from its transpose by more than sqrt(rounding) of its largest
 // element: a rounding error stays far below that, a wrong product does not.
-Vector dense_tikhonov(CountedOperator& h, const Vector& b, double damping, double rounding);
+struct DenseSolution {
+  Vector x;
+  Vector eigenvalues;  // ascending
+};
+DenseSolution dense_tikhonov(CountedOperator& h, const Vector& b, double damping, double rounding);
 
 }  // namespace admrl

@@ -45,7 +45,7 @@ class Monitor {
   // Ends the solve of a b in the null space of H: x = 0 is exact.
   void solved_by_zero() {
     history_ = {0.0};
-    residuals_ = {1.0, 0.0};
+    residuals_ = {1.0, 0.0, Vector(best_.size(), 0.0)};
     reason_ = StopReason::converged;
   }
 
@@ -77,20 +77,21 @@ class Monitor {
   }
 
   bool check(const Vector& x) {
-    const Residuals r = evaluate_(x);
+    Residuals r = evaluate_(x);
     const double before =
         checked_ ? residuals_.regularised : std::numeric_limits<double>::infinity();
-    if (r.regularised < before) {
+    const double now = r.regularised;
+    if (now < before) {
       keep(x, r.regularised);
-      residuals_ = r;
+      residuals_ = std::move(r);
     }
     checked_ = true;
-    if (r.regularised <= tolerance_) {
+    if (now <= tolerance_) {
       reason_ = StopReason::converged;
       return true;
     }
     // The recurrence gained a factor of ten; where the truth gained less than two, it is lost.
-    if (r.regularised > 0.5 * before) {
+    if (now > 0.5 * before) {
       reason_ = StopReason::stagnated;
       return true;
     }
@@ -103,7 +104,7 @@ class Monitor {
   Vector best_;
   double best_estimate_ = std::numeric_limits<double>::infinity();
   bool checked_ = false;  // residuals_ are those of best_
-  Residuals residuals_{1.0, 1.0};
+  Residuals residuals_{1.0, 1.0, {}};
   StopReason reason_ = StopReason::max_iterations;
   Vector history_;
   Evaluate evaluate_;
@@ -148,6 +149,9 @@ void minres(const SymmetricOperator& product, std::span<const double> b,
               {settings.max_iterations, settings.tolerance, /*smallest_residual=*/true});
   LanczosSolution& solution = found.solutions.front();
   result.solution = std::move(solution.x);
+  result.image = std::move(solution.image);
+  result.curvature = dot(result.solution, result.image);
+  result.ritz_values = std::move(found.ritz_values);
   result.residual = solution.residual;
   result.regularised_residual = solution.regularised_residual;
   result.products = found.products;
@@ -164,12 +168,12 @@ struct ShiftedResiduals {
   double shift = 0.0;  // s sqrt(mu)
 
   Residuals operator()(const Vector& x) {
-    Vector r(b.size());
-    h(x, r);
-    for (std::size_t i = 0; i < r.size(); ++i) r[i] = b[i] - r[i];
+    Vector r = b, image(b.size());
+    h(x, image);
+    add(-1.0, image, r);
     const double plain = norm(r) / norm_b;
     add(-shift, x, r);
-    return {plain, norm(r) / norm_b};
+    return {plain, norm(r) / norm_b, std::move(image)};
   }
 };
 
@@ -209,14 +213,15 @@ void cg(CountedOperator& h, const Vector& b, const KrylovSettings& settings,
 
 // The eigendecomposition: exact, so that the residual is only looked at, once.
 void dense(CountedOperator& h, const Vector& b, const KrylovSettings& settings,
-           TikhonovResiduals& truth, Monitor& monitor) {
-  Vector x = dense_tikhonov(h, b, settings.damping, settings.rounding);
+           TikhonovResiduals& truth, Monitor& monitor, Vector& eigenvalues) {
+  DenseSolution exact = dense_tikhonov(h, b, settings.damping, settings.rounding);
+  eigenvalues = std::move(exact.eigenvalues);
   Vector hb(b.size());
   h(b, hb);
   truth.norm_hb = norm(hb);
   check_finite(truth.norm_hb);
   if (truth.norm_hb == 0.0) return monitor.solved_by_zero();
-  monitor.solved_by(std::move(x));
+  monitor.solved_by(std::move(exact.x));
 }
 
 // Fills in the method that runs, and why.
@@ -258,6 +263,7 @@ KrylovResult solve_symmetric(const SymmetricOperator& product, std::span<const d
   const Vector unit = scaled(b, scale);
   if (scale == 0.0) {
     result.solution.assign(b.size(), 0.0);
+    result.image.assign(b.size(), 0.0);
     result.history = {0.0};
     result.reason = StopReason::zero_right_hand_side;
     return result;
@@ -281,11 +287,14 @@ KrylovResult solve_symmetric(const SymmetricOperator& product, std::span<const d
     case KrylovMethod::dense:
     case KrylovMethod::minres:     // done above
     case KrylovMethod::automatic:  // `choose` has replaced it
-      dense(h, unit, settings, tikhonov, monitor);
+      dense(h, unit, settings, tikhonov, monitor, result.ritz_values);
       break;
   }
   result.solution = monitor.best();
+  result.image = monitor.residuals().image;
   for (double& e : result.solution) e *= scale;
+  result.curvature = scale * dot(result.solution, result.image);
+  for (double& e : result.image) e *= scale;
   result.residual = monitor.residuals().plain;
   result.regularised_residual = monitor.residuals().regularised;
   result.history = monitor.history();

@@ -43,6 +43,8 @@ struct KrylovResult {
   // The iterate with the smallest regularised residual; minres: the last, where only rounding tells
   // its residual from the smallest; cg: the last, which has the smallest error in the energy norm.
   std::vector<double> solution;
+  std::vector<double> image;          // H x
+  double curvature = 0.0;             // x' H x
   double residual = 0.0;              // |b - H x| / |b|, recomputed from `solution`
   double regularised_residual = 0.0;  // see `tolerance`, recomputed from `solution`
   int iterations = 0;                 // dense: 0
@@ -51,6 +53,8 @@ struct KrylovResult {
   // The recurrence's relative residual of the regularised system after 0, 1, ... iterations; dense,
   // and the last of minres where no recurrence gives it: the recomputed one.
   std::vector<double> history;
+  // minres: the Ritz values of H, ascending; dense: its eigenvalues; cgnr, cg: none.
+  std::vector<double> ritz_values;
   KrylovMethod method = KrylovMethod::minres;  // the one that ran
   std::string why;                             // what made `automatic` choose it, or "asked for"
 };

@@ -166,7 +166,7 @@ LanczosResult lanczos(const SymmetricOperator& product, std::span<const double> 
   const Vector unit = scaled(b, scale);
   if (scale == 0.0) {
     const LanczosSolution zero{
-        Vector(size, 0.0), 0.0, 0.0, StopReason::zero_right_hand_side, {0.0}};
+        Vector(size, 0.0), 0.0, 0.0, Vector(size, 0.0), StopReason::zero_right_hand_side, {0.0}};
     result.solutions.assign(dampings.size(), zero);
     return result;
   }
@@ -212,7 +212,8 @@ LanczosResult lanczos(const SymmetricOperator& product, std::span<const double> 
   result.iterations = static_cast<int>(diagonal.size());
   result.ritz_values = ritz_values(diagonal, beside);
   if (truth.norm_hb == 0.0) {  // b in the null space of H: x = 0 is exact
-    const LanczosSolution zero{Vector(size, 0.0), 1.0, 0.0, StopReason::converged, {0.0}};
+    const LanczosSolution zero{Vector(size, 0.0),     1.0,  0.0, Vector(size, 0.0),
+                               StopReason::converged, {0.0}};
     result.solutions.assign(dampings.size(), zero);
     result.products = h.calls();
     return result;
@@ -221,10 +222,11 @@ LanczosResult lanczos(const SymmetricOperator& product, std::span<const double> 
     LanczosSolution found;
     found.x.assign(size, 0.0);
     for (std::size_t k = 0; k < y.size(); ++k) add(y[k], basis[k], found.x);
-    const Residuals residuals = truth(found.x, dampings[l]);
+    Residuals residuals = truth(found.x, dampings[l]);
     if (!path[l].unregularised()) check_finite(residuals.regularised);
     found.residual = residuals.plain;
     found.regularised_residual = residuals.regularised;
+    found.image = std::move(residuals.image);
     return found;
   };
   const auto iterate = [&](std::size_t l, std::size_t steps) {
@@ -254,6 +256,7 @@ LanczosResult lanczos(const SymmetricOperator& product, std::span<const double> 
                       : exhausted || path[l].ended() ? StopReason::stagnated
                                                      : StopReason::max_iterations;
     for (double& e : solution.x) e *= scale;
+    for (double& e : solution.image) e *= scale;
     solution.history = std::move(history);
     result.solutions.push_back(std::move(solution));
   }

@@ -35,6 +35,7 @@ struct LanczosSolution {
   std::vector<double> x;
   double residual = 0.0;              // |b - H x| / |b|, recomputed from x
   double regularised_residual = 0.0;  // see `tolerance`, recomputed from x
+  std::vector<double> image;          // H x
   StopReason reason = StopReason::converged;
   // The regularised residual after 0, 1, ... steps as T gives it, as far as this mu went; that of
   // the last iterate, if the process ended before T did, the recomputed one.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
+#include <utility>
 
 #include "core/check.hpp"
 
@@ -45,12 +46,12 @@ void CountedOperator::operator()(const Vector& x, Vector& out) {
 }
 
 Residuals TikhonovResiduals::operator()(const Vector& x, double damping) {
-  Vector r = b, product(b.size());
-  h(x, product);
-  add(-1.0, product, r);
+  Vector r = b, image(b.size()), product(b.size());
+  h(x, image);
+  add(-1.0, image, r);
   h(r, product);
   add(-damping, x, product);
-  return {norm(r) / norm_b, norm(product) / norm_hb};
+  return {norm(r) / norm_b, norm(product) / norm_hb, std::move(image)};
 }
 
 }  // namespace admrl

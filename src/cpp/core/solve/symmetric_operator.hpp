@@ -47,6 +47,7 @@ class CountedOperator {
 struct Residuals {
   double plain;        // |b - H x| / |b|
   double regularised;  // relative residual of the regularised system
+  Vector image;        // H x
 };
 
 // Residuals of the Tikhonov problem; the regularised one is |H b - (H H + mu I) x| / |H b|. Two

@@ -2,7 +2,9 @@
 #pragma once
 
 #include <atomic>
+#include <memory>
 #include <span>
+#include <utility>
 
 #include "core/error.hpp"
 #include "core/threads/thread_pool.hpp"
@@ -33,8 +35,11 @@ class Job {
   virtual ~Job() = default;
   // May use the pool it is given; its result must not depend on the number of threads. May throw.
   virtual void run(ThreadPool& pool) = 0;
+  // Keeps what the job borrows from as long as it lives.
+  void keep(std::shared_ptr<const void> owner) { owner_ = std::move(owner); }
 
  private:
+  std::shared_ptr<const void> owner_;
   mutable std::atomic<bool> claimed_{false};
 };
 

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <functional>
 #include <numbers>
 #include <numeric>
 #include <string>
@@ -35,43 +34,6 @@ std::vector<int> policy_sizes(std::span<const WritableLayer> layers,
   require_finite("log_std", log_std);
   return sizes;
 }
-
-double largest(const Vector& x) { return map(x).lpNorm<Eigen::Infinity>(); }
-
-// F + damping I, with its last product kept.
-class DampedFisher {
- public:
-  DampedFisher(PolicyBatch& batch, ThreadPool& pool, double damping)
-      : batch_(batch),
-        pool_(pool),
-        damping_(damping),
-        last_(batch.num_params()),
-        product_(batch.num_params()) {}
-
-  void operator()(std::span<const double> v, std::span<double> product) {
-    std::copy(v.begin(), v.end(), last_.begin());
-    batch_.fisher_product(pool_, last_, product_);
-    add(damping_, last_, product_);
-    std::copy(product_.begin(), product_.end(), product.begin());
-  }
-
-  // d' (F + damping I) d. The solver works in units of `scale`, the largest element of its right
-  // hand side, and ends with the product of its solution, to judge it: that spares one here.
-  double curvature(const Vector& d, double scale) {
-    if (map(d) != scale * map(last_)) {
-      scale = 1.0;
-      Vector unused(d.size());
-      (*this)(d, unused);
-    }
-    return scale * dot(d, product_);
-  }
-
- private:
-  PolicyBatch& batch_;
-  ThreadPool& pool_;
-  double damping_;
-  Vector last_, product_;
-};
 
 }  // namespace
 
@@ -138,16 +100,18 @@ TrpoResult TrpoUpdate::update(ThreadPool& pool) {
       std::all_of(b.begin(), b.end(), [](double g) { return std::isfinite(g); }),
       "obs, actions, layers: expected finite values, got a policy gradient that is not finite");
 
-  DampedFisher fisher(batch_, pool, settings_.fisher_damping);
-  KrylovSettings cg;
-  cg.method = KrylovMethod::cg;
-  cg.damping = 0.0;
-  cg.max_iterations = settings_.cg_iterations;
-  cg.tolerance = 1e-10;
-  std::vector<double> direction = solve_symmetric(std::ref(fisher), b, cg).solution;
-  const double curvature = fisher.curvature(direction, largest(b));
-  if (!(curvature > 0.0)) return {0.0, 0.0, entropy(theta), -1};  // a zero gradient
-  const double length = std::sqrt(2.0 * settings_.max_kl / curvature);
+  const auto damped_fisher = [&](std::span<const double> v, std::span<double> product) {
+    batch_.fisher_product(pool, v, product);
+    for (std::size_t i = 0; i < v.size(); ++i) product[i] += settings_.fisher_damping * v[i];
+  };
+  KrylovResult found = solve_symmetric(damped_fisher, b,
+                                       {.method = KrylovMethod::cg,
+                                        .damping = 0.0,
+                                        .max_iterations = settings_.cg_iterations,
+                                        .tolerance = 1e-10});
+  Vector& direction = found.solution;
+  if (!(found.curvature > 0.0)) return {0.0, 0.0, entropy(theta), -1};  // a zero gradient
+  const double length = std::sqrt(2.0 * settings_.max_kl / found.curvature);
   for (double& d : direction) d *= length;
   return line_search(pool, theta, direction);
 }
