@@ -150,17 +150,17 @@ class NativeReplay:
 
         case, simulation = ours.case, ours.simulation
         self._library = replay_library()
-        path = os.fsencode(case.family().model_path())
-        self._handle = self._library.replay_make(path, case.num_envs, case.threads)
-        if not self._handle:
-            raise OSError(f"{os.fsdecode(path)}: does not load")
+        path = os.fspath(case.family().model_path())
+        with quiet():
+            model = mujoco.MjModel.from_xml_path(path)
+            self._handle = self._library.replay_make(os.fsencode(path), case.num_envs, case.threads)
+        assert self._handle, f"{path}: does not load"
         simulation.reset(seed=SEED)
         starts = [simulation.state()]
         for _ in range(int(ours.ends.sum(axis=1).max())):
             simulation.reset()
             starts.append(simulation.state())
         self._starts, self.states = np.stack(starts), np.empty_like(starts[0])
-        model = mujoco.MjModel.from_xml_path(os.fsdecode(path))
         low, high = model.actuator_ctrlrange.T
         actions = np.clip(ours.actions.astype(np.float64), -1, 1)
         self._controls = np.ascontiguousarray((low + high) / 2 + (high - low) / 2 * actions)
