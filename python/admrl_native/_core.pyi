@@ -32,7 +32,7 @@ class ThreadPool:
     def run(self, jobs: Sequence[Job]) -> None: ...
 
 # Families, simulation, policies, rollouts (bindings/family.cpp, simulation.cpp, policy.cpp,
-# real_rollout.cpp, virtual_rollout.cpp)
+# virtual_rollout.cpp)
 
 class FamilySpec:
     def __init__(
@@ -157,8 +157,8 @@ class Simulation:
         deterministic: bool = False,
     ) -> dict[str, NDArray[Any]]: ...
 
-# Build, networks, fits, TRPO, advantages, solvers (bindings/build_info.cpp, mlp.cpp, lane_mlp.cpp,
-# value_fit.cpp, dynamics_fit.cpp, trpo.cpp, advantage.cpp, krylov.cpp, lanczos.cpp)
+# Build, networks, fits, TRPO, advantages, solvers (bindings/build_info.cpp, network.cpp,
+# update.cpp, trajectories.cpp, solve.cpp)
 
 _Int64 = NDArray[np.int64]
 _Layers = Sequence[tuple[_Float32, _Float32]]

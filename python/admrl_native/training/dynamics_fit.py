@@ -73,7 +73,7 @@ class DynamicsFit:
         pool: _core.ThreadPool,
         precision: str,
     ) -> float:
-        """`fit` in one native call (`core/dynamics_fit`): the same minibatches, the same update.
+        """`fit` in one native call (`core/update/dynamics_fit`): same minibatches, same update.
 
         Raises:
             KeyboardInterrupt: between two steps. Those done are not counted: the fit is not to be

@@ -22,17 +22,6 @@ namespace {
 using Block = std::tuple<std::string, int, int, double>;           // source, start, stop, clip
 using Range = std::tuple<std::vector<int>, double, double, bool>;  // indices, low, high, closed
 
-template <class T>
-T choice(const std::string& name, const std::string& value,
-         std::initializer_list<std::pair<const char*, T>> choices) {
-  std::string expected;
-  for (const auto& [text, result] : choices) {
-    if (value == text) return result;
-    expected.append(expected.empty() ? "" : ", ").append(text);
-  }
-  throw InvalidInput(name + ": expected one of " + expected + ", got '" + value + "'");
-}
-
 FamilySpec make_spec(std::string name, int act_dim, const std::vector<Block>& obs_blocks,
                      const std::string& form, std::vector<int> features,
                      std::vector<double> coefficients, std::vector<double> offset,
@@ -66,8 +55,8 @@ FamilySpec make_spec(std::string name, int act_dim, const std::vector<Block>& ob
 
 py::tuple evaluate(const FamilySpec& spec, const py::object& next_obs, const py::object& actions,
                    const py::object& psi) {
-  const py::ssize_t rows = sizes_of<float>(next_obs, "next_obs", {{"M"}, {"D", spec.obs_dim()}})[0];
-  const auto obs = read_span<float>(next_obs, "next_obs", {{"M", rows}, {"D", spec.obs_dim()}});
+  const auto obs = read_span<float>(next_obs, "next_obs", {{"M"}, {"D", spec.obs_dim()}});
+  const py::ssize_t rows = obs.shape[0];
   const auto act = read_span<float>(actions, "actions", {{"M", rows}, {"A", spec.act_dim()}});
   const TaskParams task = read_psi(psi, {"M", rows}, spec.task_dim());
   RolloutOutput out({rows}, spec);

@@ -24,7 +24,8 @@ std::vector<LayerOf<Number>> Layers::views(const Layers& shaped_as) const {
       return joined(l.name_, "[", i, "] ", part);
     };
     const auto sizes =
-        sizes_of<float>(shaped_as.pairs_[i].first, name(shaped_as, "weight"), {{"out"}, {"in"}});
+        read_span<float>(shaped_as.pairs_[i].first, name(shaped_as, "weight"), {{"out"}, {"in"}})
+            .shape;
     const Dim out{"out", sizes[0]}, in{"in", sizes[1]};
     views.push_back({view<Number>(pairs_[i].first, name(*this, "weight"), {out, in}).data(),
                      view<Number>(pairs_[i].second, name(*this, "bias"), {out}).data(),

@@ -31,15 +31,10 @@ std::unique_ptr<VirtualModel> make_model(ThreadPool& pool, const py::sequence& l
 
 py::array_t<float> predict(const VirtualModel& model, ThreadPool& pool, const py::object& states,
                            const py::object& actions) {
-  const py::ssize_t rows = sizes_of<float>(states, "states", {{"M"}, {"D", model.obs_dim()}})[0];
-  const auto s = read_span<float>(states, "states", {{"M", rows}, {"D", model.obs_dim()}});
-  const auto a = read_span<float>(actions, "actions", {{"M", rows}, {"A", model.act_dim()}});
-  NewArray<float> next({rows, model.obs_dim()});
-  {
-    const ReleasedGil released;
-    model.predict(pool, s, a, next.span);
-  }
-  return next.array;
+  const auto s = read_span<float>(states, "states", {{"M"}, {"D", model.obs_dim()}});
+  const auto a = read_span<float>(actions, "actions", {{"M", s.shape[0]}, {"A", model.act_dim()}});
+  return filled<float>({s.shape[0], model.obs_dim()},
+                       [&](std::span<float> next) { model.predict(pool, s, a, next); });
 }
 
 py::dict rollouts(ThreadPool& pool, const VirtualModel& model, const FamilySpec& family,
@@ -55,7 +50,7 @@ py::dict rollouts(ThreadPool& pool, const VirtualModel& model, const FamilySpec&
           noise.size(), " and ", starts.size());
   const Dim act_dim{"A", family.act_dim()}, obs_dim{"D", family.obs_dim()};
   const py::object first = noise[0];
-  const auto sizes = sizes_of<float>(first, "noise[0]", {{"T"}, {"N"}, act_dim});
+  const auto sizes = read_span<float>(first, "noise[0]", {{"T"}, {"N"}, act_dim}).shape;
   const py::ssize_t num_steps = sizes[0], num_envs = sizes[1];
   const auto psi = read_span<double>(psis, "psis", {{"B", num_tasks}, {"K", family.task_dim()}});
   std::vector<VirtualTask> tasks;

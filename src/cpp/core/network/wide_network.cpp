@@ -216,10 +216,11 @@ void WideNetwork::delta_below(std::size_t i, const Piece& piece) noexcept {
   } else {
     inputs_delta<float>(i, piece, l.trained.weight, l.delta.data(), l.trained.out);
   }
-  if (layers_[i - 1].pairs) take_delta(layers_[i - 1], piece);
+  take_delta(layers_[i - 1], piece);
 }
 
 void WideNetwork::take_delta(Layer& l, const Piece& piece) noexcept {
+  if (!l.pairs) return;
   for (int p = piece.panel; p < piece.panel + piece.panels; ++p) {
     l.pairs->take_delta(l.delta.data() + long{p} * l.trained.out * kernels_.panel, piece.row,
                         piece.rows, p);

@@ -46,11 +46,6 @@ void check_symmetric(const Eigen::MatrixXd& h, double rounding) {
 
 }  // namespace
 
-void check_dense_size(std::size_t size) {
-  require(size <= kLargestDense, "b: expected at most ", kLargestDense,
-          " elements for method dense, got ", size, "; use minres");
-}
-
 DenseSolution dense_tikhonov(CountedOperator& h, const Vector& b, double damping, double rounding) {
   Eigen::MatrixXd matrix = matrix_of(h, b.size());
   check_symmetric(matrix, rounding);

@@ -11,9 +11,6 @@ namespace admrl {
 // The largest P: H takes 200 MB, its eigenvectors as much, the decomposition minutes.
 inline constexpr std::size_t kLargestDense = 5000;
 
-// Raises InvalidInput above kLargestDense.
-void check_dense_size(std::size_t size);
-
 // argmin |H x - b|^2 + mu |x|^2. P products form H. mu = 0: the pseudo-inverse's solution, for
 // which eigenvalues of at most P * rounding * max |lambda| count as 0. `rounding` is the relative
 // spacing of the type in which the products are computed.

@@ -254,7 +254,9 @@ KrylovResult solve_symmetric(const SymmetricOperator& product, std::span<const d
   KrylovSettings settings = asked;
   KrylovResult result;
   choose(settings, b.size(), result);
-  if (settings.method == KrylovMethod::dense) check_dense_size(b.size());
+  require(settings.method != KrylovMethod::dense || b.size() <= kLargestDense,
+          "b: expected at most ", kLargestDense, " elements for method dense, got ", b.size(),
+          "; use minres");
   if (settings.method == KrylovMethod::minres) {
     minres(product, b, settings, result);
     return result;
