@@ -7,9 +7,13 @@ XML with its margins as loaded, except envpool, which brings its own copy and it
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import dataclasses
+import functools
 import multiprocessing
 import os
+import pathlib
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -104,6 +108,7 @@ class Ours:
         self.trajectories = self.rollout()
         self.actions = self.trajectories.actions.numpy()
         self.ends = (self.trajectories.dones | self.trajectories.timeouts).numpy()
+        self._replay = NativeReplay(self)
 
     def rollout(self, *, deterministic: bool = False) -> Any:
         """The closed-loop trajectories of the case: policy, noise, reward, ∂r/∂ψ, log π, resets."""
@@ -122,7 +127,12 @@ class Ours:
 
     def replay(self) -> None:
         """The physics of `trajectories` and nothing else: the limit."""
-        self.simulation.raw_replay(self.actions, self.ends, SEED)
+        self._replay.run()
+
+    @property
+    def replayed(self) -> NDArray[np.float64]:
+        """The states after `replay`, as `simulation.state()`."""
+        return self._replay.states
 
     def contenders(self) -> list[Contender]:
         """The limit and the closed loop."""
@@ -130,6 +140,62 @@ class Ours:
             Contender("raw mj_step loop in C++", self.case.work, self.replay),
             Contender("ours, closed loop", self.case.work, self.rollout),
         ]
+
+
+class NativeReplay:
+    """The `mj_step` calls of a rollout in C++ alone (native/replay.cpp), compiled here."""
+
+    def __init__(self, ours: Ours) -> None:
+        import mujoco
+
+        case, simulation = ours.case, ours.simulation
+        self._library = replay_library()
+        path = os.fspath(case.family().model_path())
+        with quiet():
+            model = mujoco.MjModel.from_xml_path(path)
+            self._handle = self._library.replay_make(os.fsencode(path), case.num_envs, case.threads)
+        assert self._handle, f"{path}: does not load"
+        simulation.reset(seed=SEED)
+        starts = [simulation.state()]
+        for _ in range(int(ours.ends.sum(axis=1).max())):
+            simulation.reset()
+            starts.append(simulation.state())
+        self._starts, self.states = np.stack(starts), np.empty_like(starts[0])
+        low, high = model.actuator_ctrlrange.T
+        actions = np.clip(ours.actions.astype(np.float64), -1, 1)
+        self._controls = np.ascontiguousarray((low + high) / 2 + (high - low) / 2 * actions)
+        self._ends = np.ascontiguousarray(ours.ends)
+        self._sizes = (case.num_steps, PhysicsSettings().frame_skip)
+
+    def run(self) -> None:
+        """T steps of every environment; `states` are those at the end."""
+        arrays = (self._controls, self._ends, self._starts, self.states)
+        failed = self._library.replay_run(
+            self._handle, *self._sizes, *(a.ctypes.data_as(ctypes.c_void_p) for a in arrays)
+        )
+        assert failed == 0, f"{failed} environments failed"
+
+
+@functools.cache
+def replay_library() -> ctypes.CDLL:
+    """native/replay.cpp as a library; MuJoCo's is loaded already.
+
+    Raises:
+        subprocess.CalledProcessError: the compiler of $CXX, or c++, fails.
+    """
+    import mujoco
+
+    source = pathlib.Path(__file__).parent / "native" / "replay.cpp"
+    include = pathlib.Path(mujoco.__file__).parent / "include"
+    with tempfile.TemporaryDirectory() as folder:
+        library = os.path.join(folder, "replay.so")
+        options = ["-std=c++20", "-O3", "-shared", "-fPIC", f"-I{include}", "-o", library]
+        subprocess.run([os.environ.get("CXX", "c++"), *options, os.fspath(source)], check=True)
+        loaded = ctypes.CDLL(library)
+    loaded.replay_make.restype = ctypes.c_void_p
+    handle, number = ctypes.c_void_p, ctypes.c_int
+    loaded.replay_run.argtypes = [handle, number, number, handle, handle, handle, handle]
+    return loaded
 
 
 class ManyPolicies(Ours):

@@ -44,7 +44,7 @@ def _layers(*sizes: int) -> list[tuple[np.ndarray, np.ndarray]]:
 def rollouts() -> None:
     """A new simulation with two threads, a hundred environments, a hundred steps."""
     zeros, ones = np.zeros(D, np.float32), np.ones(D, np.float32)
-    policy = _core.GaussianPolicy(_layers(D, 32, A), np.zeros(A, np.float32), zeros, ones)
+    policy = _core.PolicyArrays(_layers(D, 32, A), np.zeros(A, np.float32), zeros, ones)
     simulation = native_simulation(FAMILY, PhysicsSettings(), 100, 2)
     simulation.rollout(policies=[policy], num_steps=100, seed=1, psi=np.zeros(K))
 
@@ -56,7 +56,7 @@ def virtual_rollouts() -> None:
     model = _core.VirtualModel(pool, _layers(D + A, 64, 64, D), -bound, bound)
     _core.virtual_rollouts(
         pool, model, native_spec(FAMILY),
-        [_core.GaussianPolicy(_layers(D, 32, A), np.zeros(A, np.float32), zeros, ones)] * 5,
+        [_core.PolicyArrays(_layers(D, 32, A), np.zeros(A, np.float32), zeros, ones)] * 5,
         np.ones((5, K)), np.zeros((10, D), np.float32),
         [np.zeros((100, 100, A), np.float32)] * 5,
         [np.zeros((101, 100), np.int64)] * 5, horizon=50,

@@ -1,7 +1,7 @@
 """Types of the native core."""
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +10,7 @@ _Float32 = NDArray[np.float32]
 _Float64 = NDArray[np.float64]
 _Int32 = NDArray[np.int32]
 _Bool = NDArray[np.bool_]
+_Reason = Literal["converged", "max_iterations", "stagnated", "indefinite", "zero_right_hand_side"]
 
 # Errors (bindings/errors.cpp)
 
@@ -31,7 +32,7 @@ class ThreadPool:
     def run(self, jobs: Sequence[Job]) -> None: ...
 
 # Families, simulation, policies, rollouts (bindings/family.cpp, simulation.cpp, policy.cpp,
-# real_rollout.cpp, virtual_rollout.cpp)
+# virtual_rollout.cpp)
 
 class FamilySpec:
     def __init__(
@@ -59,7 +60,10 @@ class FamilySpec:
         self, next_obs: _Float32, actions: _Float32, psi: _Float64
     ) -> tuple[_Float32, _Float32, _Float32, _Bool]: ...
 
-class GaussianPolicy:
+class AnyPolicyArrays:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # always raises TypeError
+
+class PolicyArrays(AnyPolicyArrays):
     def __init__(
         self,
         layers: Sequence[tuple[_Float32, _Float32]],
@@ -68,7 +72,7 @@ class GaussianPolicy:
         obs_std: _Float32,
     ) -> None: ...
 
-class SquashedGaussianPolicy:
+class SquashedPolicyArrays(AnyPolicyArrays):
     def __init__(
         self,
         layers: Sequence[tuple[_Float32, _Float32]],
@@ -94,7 +98,7 @@ def virtual_rollouts(
     pool: ThreadPool,
     model: VirtualModel,
     family: FamilySpec,
-    policies: Sequence[GaussianPolicy],
+    policies: Sequence[AnyPolicyArrays],
     psis: _Float64,
     start_states: _Float32,
     noise: Sequence[_Float32],
@@ -142,7 +146,7 @@ class Simulation:
     def rollout(
         self,
         *,
-        policies: Sequence[GaussianPolicy | SquashedGaussianPolicy],
+        policies: Sequence[AnyPolicyArrays],
         num_steps: int,
         seed: int,
         psi: _Float64,
@@ -152,11 +156,9 @@ class Simulation:
         ou_sigma: float = 0.0,
         deterministic: bool = False,
     ) -> dict[str, NDArray[Any]]: ...
-    def raw_steps(self, num_steps: int, seed: int) -> None: ...
-    def raw_replay(self, actions: _Float32, ends: _Bool, seed: int) -> None: ...
 
-# Build, networks, fits, TRPO, advantages, solvers (bindings/build_info.cpp, mlp.cpp, lane_mlp.cpp,
-# value_fit.cpp, dynamics_fit.cpp, trpo.cpp, advantage.cpp, krylov.cpp, lanczos.cpp)
+# Build, networks, fits, TRPO, advantages, solvers (bindings/build_info.cpp, network.cpp,
+# update.cpp, trajectories.cpp, solve.cpp)
 
 _Int64 = NDArray[np.int64]
 _Layers = Sequence[tuple[_Float32, _Float32]]
@@ -167,6 +169,11 @@ def mlp_forward(layers: _Layers, activation: str, x: _Float32) -> _Float32: ...
 def mlp_forward_rows(
     pool: ThreadPool, layers: _Layers, mean: _Float32, std: _Float32, x: _Float32
 ) -> _Float32: ...
+
+class AdamSettings:
+    def __init__(
+        self, *, learning_rate: float, beta1: float = 0.9, beta2: float = 0.999, eps: float = 1e-8
+    ) -> None: ...
 
 class ValueFit(Job):
     def __init__(
@@ -180,15 +187,22 @@ class ValueFit(Job):
         order: _Int64,
         *,
         minibatch: int,
-        learning_rate: float,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1e-8,
+        adam: AdamSettings,
     ) -> None: ...
     @property
     def steps(self) -> int: ...
     @property
     def losses(self) -> _Float64: ...
+
+class DynamicsFitSettings:
+    def __init__(
+        self,
+        *,
+        adam: AdamSettings,
+        weight_decay: float,
+        max_grad_norm: float,
+        precision: str = "fp32",
+    ) -> None: ...
 
 def fit_dynamics(
     pool: ThreadPool,
@@ -202,15 +216,32 @@ def fit_dynamics(
     obs_std: _Float32,
     difference_mean: _Float32,
     difference_std: _Float32,
-    *,
-    precision: str = "fp32",
-    learning_rate: float,
-    weight_decay: float,
-    max_grad_norm: float,
-    beta1: float = 0.9,
-    beta2: float = 0.999,
-    eps: float = 1e-8,
+    settings: DynamicsFitSettings,
 ) -> float: ...
+
+class TrpoSettings:
+    def __init__(
+        self,
+        *,
+        max_kl: float,
+        cg_iterations: int,
+        fisher_damping: float,
+        line_search_steps: int,
+        line_search_decay: float,
+        kl_tolerance: float,
+        entropy_coefficient: float,
+    ) -> None: ...
+
+class TrpoResult:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # always raises TypeError
+    @property
+    def kl(self) -> float: ...
+    @property
+    def improvement(self) -> float: ...
+    @property
+    def entropy(self) -> float: ...
+    @property
+    def line_search_steps(self) -> int: ...
 
 class TrpoUpdate(Job):
     def __init__(
@@ -222,17 +253,10 @@ class TrpoUpdate(Job):
         obs: _Float32,
         actions: _Float32,
         advantages: _Float32,
-        *,
-        max_kl: float,
-        cg_iterations: int,
-        fisher_damping: float,
-        line_search_steps: int,
-        line_search_decay: float,
-        kl_tolerance: float,
-        entropy_coefficient: float,
+        settings: TrpoSettings,
     ) -> None: ...
     @property
-    def result(self) -> tuple[float, float, float, int]: ...
+    def result(self) -> TrpoResult: ...
     def gradient(self) -> _Float64: ...
     def fisher_product(self, v: _Float64) -> _Float64: ...
 
@@ -254,16 +278,68 @@ def cross_step_scan(
 ) -> _Float64: ...
 def episode_sum_scan(weights: _Float64, c: _Float64, dones: _Bool, timeouts: _Bool) -> _Float64: ...
 def centre_by_age(x: _Float32, dones: _Bool, timeouts: _Bool) -> _Float64: ...
+
+class KrylovSettings:
+    def __init__(
+        self,
+        *,
+        method: str,
+        damping: float,
+        max_iterations: int,
+        tolerance: float,
+        rounding: float,
+    ) -> None: ...
+
+class KrylovResult:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # always raises TypeError
+    @property
+    def solution(self) -> _Float64: ...
+    @property
+    def image(self) -> _Float64: ...
+    @property
+    def residual(self) -> float: ...
+    @property
+    def regularised_residual(self) -> float: ...
+    @property
+    def iterations(self) -> int: ...
+    @property
+    def products(self) -> int: ...
+    @property
+    def reason(self) -> _Reason: ...
+    @property
+    def history(self) -> _Float64: ...
+    @property
+    def ritz_values(self) -> _Float64: ...
+    @property
+    def method(self) -> str: ...
+    @property
+    def why(self) -> str: ...
+
+class LanczosSolution:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # always raises TypeError
+    @property
+    def x(self) -> _Float64: ...
+    @property
+    def residual(self) -> float: ...
+    @property
+    def regularised_residual(self) -> float: ...
+    @property
+    def reason(self) -> _Reason: ...
+
+class LanczosResult:
+    def __init__(self, *args: Any, **kwargs: Any) -> None: ...  # always raises TypeError
+    @property
+    def solutions(self) -> list[LanczosSolution]: ...
+    @property
+    def iterations(self) -> int: ...
+    @property
+    def products(self) -> int: ...
+    @property
+    def ritz_values(self) -> _Float64: ...
+
 def solve_symmetric(
-    hvp: Callable[[_Float64], _Float64],
-    b: _Float64,
-    *,
-    method: str,
-    damping: float,
-    max_iterations: int,
-    tolerance: float,
-    rounding: float,
-) -> tuple[_Float64, float, float, int, int, str, _Float64, str, str]: ...
+    hvp: Callable[[_Float64], _Float64], b: _Float64, settings: KrylovSettings
+) -> KrylovResult: ...
 def lanczos(
     hvp: Callable[[_Float64], _Float64],
     b: _Float64,
@@ -271,4 +347,4 @@ def lanczos(
     *,
     max_iterations: int,
     tolerance: float,
-) -> tuple[_Float64, _Float64, _Float64, int, int, tuple[str, ...], _Float64]: ...
+) -> LanczosResult: ...

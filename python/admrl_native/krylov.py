@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Generic, Literal, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ class SolveResult(Generic[V]):
         solution: x, (P,), of the kind of b: the iterate with the smallest regularised residual;
             "minres": the last, where only rounding tells that from the smallest; "cg": the last,
             whose error is the smallest in the energy norm (of H less its shift).
+        image: H x, (P,), of the kind of b.
         residual: ‖b − H x‖ / ‖b‖, recomputed from the solution. Damping keeps it above zero.
         regularised_residual: relative residual of the regularised system, recomputed likewise.
         iterations: iterations done; "dense": 0.
@@ -40,17 +41,21 @@ class SolveResult(Generic[V]):
             "zero_right_hand_side" (x = 0).
         history: (iterations + 1,) float64, the recurrence's regularised residual of every iterate;
             "dense", and the last of "minres" if the recurrence ends before it: the recomputed one.
+        ritz_values: "minres": those of H, ascending, one for each step of the process (see
+            `lanczos`); "dense": its eigenvalues, (P,); "cgnr", "cg": none, (0,). float64.
         method: the one that ran: "minres", "cgnr", "cg" or "dense".
         why: what made "auto" choose it, or "asked for".
     """
 
     solution: V
+    image: V
     residual: float
     regularised_residual: float
     iterations: int
     products: int
     reason: Reason
     history: npt.NDArray[np.float64]
+    ritz_values: npt.NDArray[np.float64]
     method: str
     why: str
 
@@ -124,17 +129,31 @@ def solve_symmetric(
     2026-11-25). "dense" P + 3 products, 16 P² bytes and O(P³) operations: the decomposition takes
     15 s for P = 2480 and 155 s for P = 5000 (same machine), while Ctrl-C waits.
     """
-    options: dict[str, Any] = {
-        "method": method,
-        "damping": float(number("damping", damping, (int, float))),
-        "max_iterations": number("max_iterations", max_iterations, (int,)),
-        "tolerance": float(number("tolerance", tolerance, (int, float))),
-    }
+    damping = float(number("damping", damping, (int, float)))
+    max_iterations = number("max_iterations", max_iterations, (int,))
+    tolerance = float(number("tolerance", tolerance, (int, float)))
     system = numpy_system(hvp, b)
-    solution, *rest = _core.solve_symmetric(
-        system.hvp, system.b, rounding=system.rounding, **options
+    settings = _core.KrylovSettings(
+        method=method,
+        damping=damping,
+        max_iterations=max_iterations,
+        tolerance=tolerance,
+        rounding=system.rounding,
     )
-    return SolveResult(system.restore(solution), *rest)  # type: ignore[arg-type]
+    found = _core.solve_symmetric(system.hvp, system.b, settings)
+    return SolveResult(
+        solution=system.restore(found.solution),
+        image=system.restore(found.image),
+        residual=found.residual,
+        regularised_residual=found.regularised_residual,
+        iterations=found.iterations,
+        products=found.products,
+        reason=found.reason,
+        history=found.history,
+        ritz_values=found.ritz_values,
+        method=found.method,
+        why=found.why,
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -220,10 +239,22 @@ def lanczos(
     if np.ndim(dampings) != 1:
         raise ValueError(f"dampings: expected (L,) numbers, got {dampings!r}")
     path = np.array([float(number("dampings", mu, (int, float))) for mu in dampings], np.float64)
-    options: dict[str, Any] = {
-        "max_iterations": number("max_iterations", max_iterations, (int,)),
-        "tolerance": float(number("tolerance", tolerance, (int, float))),
-    }
+    max_iterations = number("max_iterations", max_iterations, (int,))
+    tolerance = float(number("tolerance", tolerance, (int, float)))
     system = numpy_system(hvp, b)
-    solutions, *rest = _core.lanczos(system.hvp, system.b, path, **options)
-    return LanczosResult(path, system.restore(solutions), *rest)  # type: ignore[arg-type]
+    found = _core.lanczos(
+        system.hvp, system.b, path, max_iterations=max_iterations, tolerance=tolerance
+    )
+    solutions = np.array([s.x for s in found.solutions]).reshape(len(path), len(system.b))
+    return LanczosResult(
+        dampings=path,
+        solutions=system.restore(solutions),
+        residuals=np.array([s.residual for s in found.solutions], np.float64),
+        regularised_residuals=np.array(
+            [s.regularised_residual for s in found.solutions], np.float64
+        ),
+        iterations=found.iterations,
+        products=found.products,
+        reasons=tuple(s.reason for s in found.solutions),
+        ritz_values=found.ritz_values,
+    )

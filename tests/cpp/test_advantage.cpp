@@ -3,8 +3,8 @@
 #include <limits>
 
 #include "check.hpp"
-#include "core/advantage.hpp"
 #include "core/error.hpp"
+#include "core/update/advantage.hpp"
 
 using namespace admrl;
 

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "check.hpp"
-#include "core/dynamics_fit.hpp"
 #include "core/error.hpp"
+#include "core/update/dynamics_fit.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace {
@@ -23,7 +23,7 @@ bool close(double a, double b) { return std::abs(a - b) < 1e-6; }
 struct Small {
   std::array<float, 2> w{2, -1}, m{}, v{};
   float b = 1, mb = 0, vb = 0;
-  TrainedLayer layers[1] = {{w.data(), &b, m.data(), &mb, v.data(), &vb, 2, 1}};
+  TrainedLayer layers[1] = {{{w.data(), &b, 2, 1}, {m.data(), &mb, 2, 1}, {v.data(), &vb, 2, 1}}};
   // s, a, s'. The first: x = ((1 + 1) / 2, clip(3)) = (1, 1), target ((4 - 1) - 1) / 2 = 1, y = 2.
   // The second: x = (0, -1), target 2 = y: no error, no gradient.
   std::array<float, 6> rows{1, 3, 4, -1, -1, 4};
@@ -83,8 +83,9 @@ struct Odd {
       float* weight = random(in * out);
       float* bias = random(out);
       for (int j = 0; j < in * out; ++j) weight[j] /= std::sqrt(static_cast<float>(in));
-      layers.push_back(
-          {weight, bias, zeros(in * out), zeros(out), zeros(in * out), zeros(out), in, out});
+      layers.push_back({{weight, bias, in, out},
+                        {zeros(in * out), zeros(out), in, out},
+                        {zeros(in * out), zeros(out), in, out}});
     }
     const float* values = random(100 * (2 * obs_dim + act_dim));
     rows.assign(values, values + 100 * (2 * obs_dim + act_dim));

@@ -3,8 +3,8 @@
 #include <limits>
 
 #include "check.hpp"
+#include "core/environment/family.hpp"
 #include "core/error.hpp"
-#include "core/family.hpp"
 
 using admrl::FamilyDeclaration;
 using admrl::FamilySpec;

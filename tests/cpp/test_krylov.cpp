@@ -5,7 +5,7 @@
 
 #include "check.hpp"
 #include "core/error.hpp"
-#include "core/krylov.hpp"
+#include "core/solve/krylov.hpp"
 
 namespace {
 

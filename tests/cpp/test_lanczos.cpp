@@ -7,7 +7,7 @@
 
 #include "check.hpp"
 #include "core/error.hpp"
-#include "core/lanczos.hpp"
+#include "core/solve/lanczos.hpp"
 
 namespace {
 

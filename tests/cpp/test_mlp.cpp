@@ -9,7 +9,7 @@
 
 #include "check.hpp"
 #include "core/error.hpp"
-#include "core/mlp.hpp"
+#include "core/network/mlp.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace {
@@ -74,7 +74,7 @@ void test_dense(const Kernels& k) {
       for (auto* v : {&x, &w, &b}) {
         for (float& e : *v) e = normal(random);
       }
-      k.dense(x.data(), in, w.data(), b.data(), out, KernelActivation::none, y.data());
+      k.dense(x.data(), in, w.data(), b.data(), out, Activation::none, y.data());
       CHECK(y.back() == -7.0f);  // nothing is written past the end
       for (int j = 0; j < out; ++j) {
         const int first = j / k.panel * k.panel;

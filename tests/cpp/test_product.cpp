@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "check.hpp"
-#include "core/precision.hpp"
+#include "core/network/precision.hpp"
 #include "kernels/dispatch.hpp"
 
 namespace {

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "check.hpp"
-#include "core/random.hpp"
+#include "core/environment/random.hpp"
 
 using admrl::fill_normal;
 using admrl::fill_uniform;

@@ -13,10 +13,11 @@
 #include <vector>
 
 #include "check.hpp"
+#include "core/environment/simulation.hpp"
 #include "core/error.hpp"
-#include "core/gaussian_policy.hpp"
-#include "core/real_rollout.hpp"
-#include "core/simulation.hpp"
+#include "core/network/gaussian_policy.hpp"
+#include "core/network/squashed_policy.hpp"
+#include "core/rollout/real_rollout.hpp"
 
 using namespace admrl;
 
@@ -51,16 +52,25 @@ FamilySpec ant() {
                      .healthy = {{{2}, 0.2, 1.0, true}}});
 }
 
-SimulationOptions options(int num_envs, int num_threads, int frame_skip = 1) {
-  return {.model_path = model_path("ant.xml"),
+struct Options {
+  EnvironmentOptions environment;
+  int num_envs, num_threads;
+};
+
+Options options(int num_envs, int num_threads, int frame_skip = 1) {
+  return {.environment = {.model_path = model_path("ant.xml"),
+                          .frame_skip = frame_skip,
+                          .horizon = 20,
+                          .halve_margins = true,
+                          .reset_within_limits = false,
+                          .position_noise = 0.1,
+                          .velocity_noise = 0.1},
           .num_envs = num_envs,
-          .num_threads = num_threads,
-          .frame_skip = frame_skip,
-          .horizon = 20,
-          .halve_margins = true,
-          .reset_within_limits = false,
-          .position_noise = 0.1,
-          .velocity_noise = 0.1};
+          .num_threads = num_threads};
+}
+
+Simulation simulation(const Options& o) {
+  return {Environment(ant(), o.environment), o.num_envs, o.num_threads};
 }
 
 // vector<bool> has no bool*.
@@ -92,8 +102,8 @@ struct Output {
 };
 
 // Small weights that differ from one another.
-struct Policy {
-  Policy()
+struct Weights {
+  Weights()
       : weight(std::size_t{kActDim} * kObsDim),
         bias(kActDim, 0.1F),
         log_std(kActDim, -0.5F),
@@ -116,8 +126,9 @@ const TaskParams kTask{kPsi.data(), 0};
 Output roll(Simulation& s, int num_steps, std::uint64_t seed, const Poll& poll = {}) {
   Output out(static_cast<std::size_t>(s.num_envs()) * static_cast<std::size_t>(num_steps));
   const RolloutRequest request{num_steps, seed, kTask, 0.15, 0.3, false, {}, {}, 0};
-  const GaussianPolicy policy = Policy().pack();
-  real_rollout(s, {&policy, 1}, request, out.rollout(), poll);
+  const GaussianPolicy policy = Weights().pack();
+  const std::array<const Policy*, 1> policies{&policy};
+  real_rollout(s, policies, request, out.rollout(), poll);
   return out;
 }
 
@@ -130,7 +141,7 @@ std::vector<double> states(const Simulation& s) {
 
 // One environment's observations and rewards from MuJoCo alone, exactly.
 void test_against_mj_step(int frame_skip) {
-  Simulation s(ant(), options(3, 2, frame_skip));
+  Simulation s = simulation(options(3, 2, frame_skip));
   s.reset(11);
   constexpr int kEnv = 1;
   char error[1000] = "";
@@ -176,12 +187,12 @@ void test_against_mj_step(int frame_skip) {
   mj_deleteModel(m);
 }
 
-// The bits of a rollout depend on the seed alone; a replay of its actions is its physics.
+// The bits of a rollout depend on the seed alone.
 void test_rollout_bits() {
-  Simulation one(ant(), options(7, 1));
+  Simulation one = simulation(options(7, 1));
   const Output a = roll(one, 50, 3);
   for (const int threads : {2, 3}) {
-    Simulation s(ant(), options(7, threads));
+    Simulation s = simulation(options(7, threads));
     roll(s, 13, 99);  // what happened before must not matter
     const Output b = roll(s, 50, 3);
     CHECK(a.obs == b.obs && a.actions == b.actions && a.log_probs == b.log_probs);
@@ -189,19 +200,6 @@ void test_rollout_bits() {
     CHECK(states(one) == states(s));
   }
   CHECK(roll(one, 50, 4).obs != a.obs);
-
-  roll(one, 50, 3);
-  const std::vector<double> after = states(one);
-  Flags ends(7 * 50);
-  for (std::size_t i = 0; i < 7 * 50; ++i) ends.data[i] = a.dones.data[i] || a.timeouts.data[i];
-  Simulation replay(ant(), options(7, 2));
-  replay.raw_replay(50, 3, a.actions, {ends.data.get(), 7 * 50}, {});
-  CHECK(states(replay) == after);
-  std::vector<float> x(7 * kObsDim);
-  std::vector<float> y(7 * kObsDim);
-  one.observations(x);
-  replay.observations(y);
-  CHECK(x == y);
 }
 
 // Squashed policies of two sizes, two contexts for each environment: the bits at any number of
@@ -228,10 +226,11 @@ void test_many_policies() {
   for (std::size_t i = 0; i < contexts.size(); ++i) contexts[i] = static_cast<float>(i) - 6.0F;
 
   const auto roll_many = [&](int threads, std::span<const float> c) {
-    Simulation s(ant(), options(kEnvs, threads));
+    Simulation s = simulation(options(kEnvs, threads));
     Output out(kEnvs * kSteps);
     const RolloutRequest request{kSteps, 3, kTask, 0.0, 0.0, false, policy_of_env, c, kContextDim};
-    real_rollout(s, policies, request, out.rollout(), {});
+    const std::array<const Policy*, 2> pointers{&policies[0], &policies[1]};
+    real_rollout(s, pointers, request, out.rollout(), {});
     return out;
   };
   const Output a = roll_many(1, contexts);
@@ -253,11 +252,11 @@ void test_many_policies() {
 
 void test_poll_stops_a_rollout() {
   struct Stop : std::exception {};
-  Simulation s(ant(), options(4, 2));
+  Simulation s = simulation(options(4, 2));
   int polls = 0;
   bool stopped = false;
   try {
-    s.raw_steps(1000000, 0, [&polls] {
+    roll(s, 20000, 0, [&polls] {
       if (++polls == 3) throw Stop{};
     });
   } catch (const Stop&) {
@@ -273,7 +272,7 @@ void raise_on_large_control(const mjModel*, mjData* d) {
 }
 
 void test_failure_contract() {
-  Simulation s(ant(), options(6, 2));
+  Simulation s = simulation(options(6, 2));
   s.reset(5);
   const std::vector<double> before = states(s);
   std::vector<float> actions(6 * kActDim, 0.1F);
@@ -306,7 +305,7 @@ void test_failure_contract() {
   actions.assign(actions.size(), 0.1F);
   s.reset(5);
   s.step(actions, kTask, out.steps());
-  Simulation fresh(ant(), options(6, 1));
+  Simulation fresh = simulation(options(6, 1));
   fresh.reset(5);
   Output expected(6);
   fresh.step(actions, kTask, expected.steps());
@@ -314,7 +313,7 @@ void test_failure_contract() {
 }
 
 void test_failure_in_a_rollout() {
-  Simulation s(ant(), options(6, 2));
+  Simulation s = simulation(options(6, 2));
   s.reset(5);
   const std::vector<double> before = states(s);
   std::vector<float> observations(6 * kObsDim);
@@ -349,7 +348,7 @@ void push_beyond_measure(const mjModel* m, mjData* d) {
 // A state that blew up ends its episode, says nothing, and leaves no trace in what comes after.
 void test_blow_up() {
   for (const int threads : {1, 2}) {
-    Simulation s(ant(), options(6, threads, 3));
+    Simulation s = simulation(options(6, threads, 3));
     s.reset(5);
     std::vector<float> actions(6 * kActDim, 0.1F);
     for (const std::size_t env : {1U, 4U}) actions[env * kActDim] = 1.0F;
@@ -368,7 +367,7 @@ void test_blow_up() {
     }
     s.reset_next({again.data.get(), 6});
 
-    Simulation fresh(ant(), options(6, 1, 3));
+    Simulation fresh = simulation(options(6, 1, 3));
     fresh.reset(5);
     actions.assign(actions.size(), 0.1F);
     Output expected(6);
@@ -386,11 +385,11 @@ void test_blow_up() {
 // Unit quaternions always; limits where they are asked for (the ant's ankles begin beyond theirs).
 void test_resets() {
   for (const bool within : {false, true}) {
-    SimulationOptions o = options(20, 1);
-    o.reset_within_limits = within;
-    Simulation s(ant(), o);
+    Options o = options(20, 1);
+    o.environment.reset_within_limits = within;
+    Simulation s = simulation(o);
     s.reset(3);
-    const LoadedModel loaded = load_model(o.model_path, false);
+    const LoadedModel loaded = load_model(o.environment.model_path, false);
     const mjModel* m = loaded.model.get();
     const std::vector<double> all = states(s);
     bool inside = true;
@@ -430,22 +429,25 @@ void test_loading_is_quiet() {
 
 template <class Change>
 bool rejected(Change change, const char* message) {
-  SimulationOptions o = options(2, 1);
+  Options o = options(2, 1);
   change(o);
-  return admrl_test::throws<InvalidInput>([&o] { const Simulation s(ant(), o); }, message);
+  return admrl_test::throws<InvalidInput>([&o] { (void)simulation(o); }, message);
 }
 
 void test_bad_options() {
-  using O = SimulationOptions;
+  using O = Options;
   CHECK(rejected([](O& o) { o.num_envs = 0; }, "num_envs: expected at least 1, got 0"));
   CHECK(rejected([](O& o) { o.num_threads = -2; }, "num_threads: expected at least 1, got -2"));
-  CHECK(rejected([](O& o) { o.frame_skip = 0; }, "frame_skip: expected at least 1, got 0"));
-  CHECK(rejected([](O& o) { o.horizon = 0; }, "horizon: expected at least 1, got 0"));
-  CHECK(
-      rejected([](O& o) { o.position_noise = -1.0; }, "position_noise: expected a finite number"));
-  CHECK(rejected([](O& o) { o.model_path = "missing.xml"; }, "model: cannot load missing.xml: "));
-  CHECK(rejected([](O& o) { o.model_path = model_path("hopper.xml"); }, "act_dim: expected 3"));
-  Simulation s(ant(), options(2, 1));
+  CHECK(rejected([](O& o) { o.environment.frame_skip = 0; },
+                 "frame_skip: expected at least 1, got 0"));
+  CHECK(rejected([](O& o) { o.environment.horizon = 0; }, "horizon: expected at least 1, got 0"));
+  CHECK(rejected([](O& o) { o.environment.position_noise = -1.0; },
+                 "position_noise: expected a finite number"));
+  CHECK(rejected([](O& o) { o.environment.model_path = "missing.xml"; },
+                 "model: cannot load missing.xml: "));
+  CHECK(rejected([](O& o) { o.environment.model_path = model_path("hopper.xml"); },
+                 "act_dim: expected 3"));
+  Simulation s = simulation(options(2, 1));
   std::vector<float> actions(2 * kActDim, 0.0F);
   actions[kActDim + 3] = std::nanf("");
   Output out(2);

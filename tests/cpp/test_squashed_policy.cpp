@@ -7,7 +7,7 @@
 
 #include "check.hpp"
 #include "core/error.hpp"
-#include "core/squashed_policy.hpp"
+#include "core/network/squashed_policy.hpp"
 
 using namespace admrl;
 
@@ -33,7 +33,7 @@ struct Sample {
 Sample act(const SquashedGaussianPolicy& policy, const float* eps) {
   Sample s;
   std::vector<float> scratch(static_cast<std::size_t>(policy.scratch_size()));
-  s.log_prob = policy.act(kObs.data(), eps, s.action.data(), scratch.data());
+  s.log_prob = policy.act(kObs.data(), {eps, nullptr}, s.action.data(), scratch.data());
   return s;
 }
 
@@ -95,7 +95,7 @@ void test_bad_policies() {
   const float nan = std::numeric_limits<float>::quiet_NaN();
   CHECK(
       rejected({0, 0, 0}, -1, 1, "policy: layers: expected 2 A outputs, mean and log_std, got 3"));
-  CHECK(rejected({0, nan}, -1, 1, "policy: layer 0 bias: expected finite values"));
+  CHECK(rejected({0, nan}, -1, 1, "policy: layers[0] bias: expected finite values"));
   CHECK(rejected({0, 0}, 1, 1,
                  "policy: log_std_low: expected a finite number below a finite log_std_high, got "
                  "1.000000 and 1.000000"));

@@ -11,8 +11,8 @@
 
 #include "check.hpp"
 #include "core/error.hpp"
-#include "core/job.hpp"
-#include "core/thread_pool.hpp"
+#include "core/threads/job.hpp"
+#include "core/threads/thread_pool.hpp"
 
 namespace {
 

@@ -7,8 +7,8 @@
 
 #include "check.hpp"
 #include "core/error.hpp"
-#include "core/job.hpp"
-#include "core/trpo.hpp"
+#include "core/threads/job.hpp"
+#include "core/update/trpo.hpp"
 
 namespace {
 
@@ -48,8 +48,8 @@ struct Case {
     obs_std.assign(d, 1.5f);
   }
 
-  std::vector<PolicyLayer> layers() {
-    std::vector<PolicyLayer> views;
+  std::vector<WritableLayer> layers() {
+    std::vector<WritableLayer> views;
     for (std::size_t i = 0; i < weights.size(); ++i) {
       views.push_back({weights[i].data(), biases[i].data(), sizes[i], sizes[i + 1]});
     }

@@ -7,7 +7,7 @@
 
 #include "check.hpp"
 #include "core/error.hpp"
-#include "core/value_fit.hpp"
+#include "core/update/value_fit.hpp"
 
 namespace {
 
@@ -26,7 +26,8 @@ void test_one_step() {
   // first moment is the gradient, and Adam's first step has the length of the rate in every entry.
   std::array<float, 2> w{2, -1}, m{}, v{};
   float b = 1, mb = 0, vb = 0;
-  const TrainedLayer layers[] = {{w.data(), &b, m.data(), &mb, v.data(), &vb, 2, 1}};
+  const TrainedLayer layers[] = {
+      {{w.data(), &b, 2, 1}, {m.data(), &mb, 2, 1}, {v.data(), &vb, 2, 1}}};
   const float x[] = {1, 3}, targets[] = {4};
   const std::int64_t order[] = {0};
   const auto losses = fit(layers, {x, targets, order}, 5, {0.25, 0.0, 0.5, 0.0});
@@ -45,9 +46,12 @@ void test_odd_sizes() {
   std::vector<float> zb1(5), zb2(5), zw1(5), zw2(5), zc1(1), zc2(1);
   for (std::size_t i = 0; i < w1.size(); ++i) w1[i] = 0.1f * static_cast<float>(i % 7) - 0.3f;
   for (std::size_t i = 0; i < w2.size(); ++i) w2[i] = 0.2f * static_cast<float>(i) - 0.4f;
-  const TrainedLayer layers[] = {
-      {w1.data(), b1.data(), zeros1.data(), zb1.data(), zeros2.data(), zb2.data(), 3, 5},
-      {w2.data(), b2.data(), zw1.data(), zc1.data(), zw2.data(), zc2.data(), 5, 1}};
+  const TrainedLayer layers[] = {{{w1.data(), b1.data(), 3, 5},
+                                  {zeros1.data(), zb1.data(), 3, 5},
+                                  {zeros2.data(), zb2.data(), 3, 5}},
+                                 {{w2.data(), b2.data(), 5, 1},
+                                  {zw1.data(), zc1.data(), 5, 1},
+                                  {zw2.data(), zc2.data(), 5, 1}}};
   std::vector<float> x(rows * 3), targets(rows);
   for (std::size_t i = 0; i < x.size(); ++i) x[i] = 0.1f * static_cast<float>(i % 11) - 0.5f;
   for (std::size_t i = 0; i < rows; ++i) targets[i] = 1.0f + x[3 * i];

@@ -11,7 +11,8 @@
 
 #include "check.hpp"
 #include "core/error.hpp"
-#include "core/virtual_rollout.hpp"
+#include "core/network/gaussian_policy.hpp"
+#include "core/rollout/virtual_rollout.hpp"
 
 namespace {
 
@@ -79,8 +80,11 @@ struct Tasks {
       tasks.push_back({&policies[b], &psi[b], noise[b].data(), starts[b].data()});
     }
     virtual_rollout(pool, dynamics, family(), {tasks, states, kEnvs, kSteps, kHorizon},
-                    {obs.data(), actions.data(), next_obs.data(), rewards.data(), grads.data(),
-                     base.data(), dones.get(), timeouts.get(), log_probs.data()});
+                    {obs.data(),
+                     actions.data(),
+                     log_probs.data(),
+                     {next_obs.data(), rewards.data(), grads.data(), base.data(), dones.get(),
+                      timeouts.get(), nullptr}});
   }
 
   std::vector<float> states{0, 0.5, 1, -0.5, -1, 1, 0.25, 0};

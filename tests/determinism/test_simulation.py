@@ -70,7 +70,8 @@ def test_earlier_calls_do_not_matter() -> None:
     arrays = PolicyArrays.of(policy)
     first = environment.rollout(arrays, 30, seed=1, psi=family.task_low)
     environment.rollout(arrays, 17, seed=2, psi=family.task_high)
-    environment.simulation.raw_steps(10, 9)
+    environment.simulation.reset(9)
+    environment.rollout(arrays, 10, seed=9, psi=family.task_low)
     assert same(first, environment.rollout(arrays, 30, seed=1, psi=family.task_low))
 
 
@@ -89,32 +90,25 @@ def test_weights_changed_in_place_are_seen() -> None:
     torch.testing.assert_close(after.actions, before.actions + 0.25, rtol=0, atol=1e-6)
 
 
-def test_replay_is_the_rollouts_physics() -> None:
+def test_steps_are_the_rollouts_physics() -> None:
+    """The actions of a rollout, taken one by one, at any number of threads."""
     t = rollout("Ant2D")
     family = make_family("Ant2D")
+    psi = np.asarray(family.task_low, np.float64)
     states = []
     for threads in (1, 2):
         native = native_simulation(family, PHYSICS, 7, threads)
-        native.raw_replay(t.actions.numpy(), (t.dones | t.timeouts).numpy(), 3)
+        native.reset(3)
+        for step in range(t.rewards.shape[1]):
+            taken = native.step(np.ascontiguousarray(t.actions[:, step].numpy()), psi)
+            np.testing.assert_array_equal(taken["next_obs"], t.next_obs[:, step].numpy())
+            native.reset(mask=(t.dones | t.timeouts)[:, step].numpy().copy())
         states.append(native.state())
         ended = (t.dones | t.timeouts)[:, -1].numpy()
         np.testing.assert_array_equal(
             native.observations()[~ended], t.next_obs[:, -1].numpy()[~ended]
         )
     np.testing.assert_array_equal(*states)
-
-
-def test_raw_steps_are_steps_under_held_controls() -> None:
-    family = make_family("Hopper2D")
-    native = native_simulation(family, PHYSICS, 3, 2)
-    native.raw_steps(12, 4)
-    raw, states = native.observations(), native.state()
-    other = native_simulation(family, PHYSICS, 3, 1)
-    other.raw_steps(12, 4)
-    np.testing.assert_array_equal(states, other.state())
-    other.raw_steps(12, 5)
-    assert not np.array_equal(raw, other.observations())
-    assert len(np.unique(raw[:, 0])) == 3
 
 
 def test_state_normalisation_is_part_of_the_family() -> None:

@@ -81,7 +81,7 @@ def full(*shape: int) -> F32:
         ({"layers": []}, "layers: expected at least one"),
         ({"layers": [full(3, 5)]}, r"layers\[0\]: expected \(weight, bias\)"),
         ({"layers": [(full(7, 5), full(7)), (full(3, 6), full(3))]},
-         r"layers\[1\] weight: expected \(out, in=7\) float32, got \(3, 6\)"),
+         r"layers\[1\]: expected 7 inputs \(the outputs of the layer before\), got 6"),
         ({"layers": [(full(3, 5), full(2))]}, r"layers\[0\] bias: expected \(out=3,\) float32"),
         ({"mean": full(4)}, r"mean: expected \(in=5,\) float32, got \(4,\)"),
         ({"std": full(6)}, r"std: expected \(in=5,\) float32, got \(6,\)"),

@@ -201,7 +201,7 @@ def test_build_info() -> None:
             make_layers([2, 3]),
             "gelu",
             np.zeros((1, 2), np.float32),
-            "activation: expected 'tanh' or 'relu', got 'gelu'",
+            "activation: expected one of tanh, relu, got 'gelu'",
         ),
         (
             [(np.zeros((1, 2), np.float32),)],

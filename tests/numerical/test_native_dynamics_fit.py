@@ -98,11 +98,17 @@ class Case:
             "obs_std": states.std.numpy(),
             "difference_mean": differences.mean.numpy(),
             "difference_std": differences.std.numpy(),
-            "learning_rate": self.settings.learning_rate,
+        }
+        options: dict[str, Any] = {
             "weight_decay": self.settings.weight_decay,
             "max_grad_norm": self.settings.max_grad_norm,
+            "precision": change.pop("precision", "fp32"),
         }
-        return float(_core.fit_dynamics(**(arguments | change)))
+        adam: dict[str, Any] = {"learning_rate": self.settings.learning_rate}
+        for group, names in ((options, tuple(options)), (adam, ("learning_rate", "beta1", "eps"))):
+            group |= {name: change.pop(name) for name in names if name in change}
+        settings = _core.DynamicsFitSettings(adam=_core.AdamSettings(**adam), **options)
+        return float(_core.fit_dynamics(**(arguments | change), settings=settings))
 
     def torch64(self, precision: str = "fp32", **options: Any) -> tuple[float, DynamicsFit]:
         """The same fit in float64, from float64 copies of all that it reads."""
@@ -357,10 +363,10 @@ def moments(layers: Layers) -> dict[str, Any]:
         ({"order": np.full((1, 4), 400)}, r"order: expected rows in \[0, 400\), got 400"),
         ({"order": np.full((1, 4), -1)}, r"order: expected rows in \[0, 400\), got -1"),
         ({"obs_mean": np.zeros(2, np.float32)}, r"obs_mean: expected \(D=3,\) float32, got \(2,\)"),
-        ({"obs_std": np.zeros(3, np.float32)}, "obs_std: expected positive numbers, got 0"),
+        ({"obs_std": np.zeros(3, np.float32)}, "obs_std: expected positive values, got 0"),
         (
             {"difference_std": np.full(3, np.nan, np.float32)},
-            "difference_std: expected positive numbers, got nan",
+            "difference_std: expected positive values, got nan",
         ),
         ({"precision": "fp16"}, "precision: expected 'fp32' or 'bf16', got 'fp16'"),
         ({"steps_done": -1}, "steps_done: expected at least 0, got -1"),

@@ -62,7 +62,9 @@ class Case:
             "actions": self.actions.numpy(),
             "advantages": self.advantages.numpy(),
         }
-        return _core.TrpoUpdate(**{**arrays, **dataclasses.asdict(settings), **change})
+        options = dataclasses.asdict(settings)
+        options |= {name: change.pop(name) for name in options if name in change}
+        return _core.TrpoUpdate(**arrays | change, settings=_core.TrpoSettings(**options))
 
     def torch(self, settings: TrpoSettings = SETTINGS) -> TrpoResult:
         return trpo_update(self.policy, self.obs, self.actions, self.advantages, settings)
@@ -89,7 +91,12 @@ def make_case(size: tuple[int, tuple[int, ...], int, int], seed: int = 0) -> Cas
 
 def run(update: Any, threads: int = 1) -> TrpoResult:
     _core.ThreadPool(threads).run([update])
-    return TrpoResult(*update.result)
+    return result_of(update)
+
+
+def result_of(update: Any) -> TrpoResult:
+    found = update.result
+    return TrpoResult(found.kl, found.improvement, found.entropy, found.line_search_steps)
 
 
 def params(case: Case) -> npt.NDArray[np.float64]:
@@ -209,7 +216,7 @@ def test_bits_do_not_depend_on_threads_or_company(size: Any) -> None:
     updates = [make_case(SIZES[1]).native(), *(case.native() for case in beside)]
     _core.ThreadPool(2).run(updates)
     for case, update in zip(beside, updates[1:], strict=True):
-        assert TrpoResult(*update.result) == result
+        assert result_of(update) == result
         assert torch.equal(case.policy.get_params(), alone.policy.get_params())
 
 

@@ -46,8 +46,14 @@ def flat(layers: Layers) -> F32:
     return np.concatenate([a.ravel() for pair in layers for a in pair])
 
 
+def make_fit(*arrays: Any, **options: Any) -> _core.ValueFit:
+    names = [n for n in ("learning_rate", "beta1", "beta2", "eps") if n in options]
+    adam = _core.AdamSettings(**{name: options.pop(name) for name in names})
+    return _core.ValueFit(*arrays, **options, adam=adam)
+
+
 def fit_value(*arrays: Any, **options: Any) -> npt.NDArray[np.float64]:
-    fit = _core.ValueFit(*arrays, **options)
+    fit = make_fit(*arrays, **options)
     _core.ThreadPool(1).run([fit])
     return fit.losses
 
@@ -165,7 +171,7 @@ def test_a_nan_is_not_hidden() -> None:
 def test_losses_before_the_run() -> None:
     layers, data = make_layers([3, 1]), make_data(8, 3, epochs=1)
     moments = zeros_like(layers), zeros_like(layers)
-    fit = _core.ValueFit(layers, *moments, 0, **data, minibatch=4, learning_rate=1e-3)
+    fit = make_fit(layers, *moments, 0, **data, minibatch=4, learning_rate=1e-3)
     with pytest.raises(RuntimeError, match="losses: the fit has not run"):
         _ = fit.losses
 
@@ -182,7 +188,7 @@ def bad(**change: Any) -> None:
         "learning_rate": 1e-3,
         **change,
     }
-    _core.ValueFit(**arguments)
+    make_fit(**arguments)
 
 
 @pytest.mark.parametrize(

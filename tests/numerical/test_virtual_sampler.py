@@ -259,7 +259,7 @@ def test_a_model_that_is_not_finite_is_refused():
     parts = Parts("native")
     with torch.no_grad():
         parts.dynamics.net.weights_and_biases()[1][1][0] = float("nan")
-    with pytest.raises(ValueError, match=r"model: layers\[1\]: expected finite values"):
+    with pytest.raises(ValueError, match=r"model: layers\[1\] bias: expected finite values"):
         parts.sampler().take_model()
 
 

@@ -171,11 +171,15 @@ def test_rollouts_are_the_same_at_any_number_of_threads(tmp_path: pathlib.Path) 
     assert one.next_obs[~excluded].abs().max() < SOUND
     assert one.next_obs[excluded].abs().max() > 1e3
     assert one.dones[excluded].all()
-    # The replay of its actions is its physics, blown-up states included.
-    environment.simulation.raw_replay(one.actions.numpy(), (one.dones | one.timeouts).numpy(), 2)
-    replayed = environment.simulation.observations()
+    # Its actions, taken one by one, are its physics, blown-up states included.
+    native, ends = environment.simulation, (one.dones | one.timeouts).numpy()
+    native.reset(2)
+    for t in range(200):
+        native.step(np.ascontiguousarray(one.actions[:, t].numpy()), np.array([0.5]))
+        native.reset(mask=ends[:, t].copy())
+    replayed = native.observations()
     environment.rollout(POLICY, 200, seed=2, psi=[0.5])
-    np.testing.assert_array_equal(replayed, environment.simulation.observations())
+    np.testing.assert_array_equal(replayed, native.observations())
 
 
 ASSETS = pathlib.Path(str(importlib.util.find_spec("gymnasium").origin)).parent  # type: ignore[union-attr]

@@ -51,9 +51,9 @@ def layers(*sizes: int) -> list[tuple[Any, Any]]:
     ]
 
 
-def policy() -> _core.GaussianPolicy:
+def policy() -> _core.PolicyArrays:
     zeros, ones = np.zeros(D, np.float32), np.ones(D, np.float32)
-    return _core.GaussianPolicy(layers(D, 16, A), np.zeros(A, np.float32), zeros, ones)
+    return _core.PolicyArrays(layers(D, 16, A), np.zeros(A, np.float32), zeros, ones)
 
 
 def trpo(rows: int = 64, *, cg_iterations: int = 5) -> _core.TrpoUpdate:
@@ -61,9 +61,14 @@ def trpo(rows: int = 64, *, cg_iterations: int = 5) -> _core.TrpoUpdate:
     return _core.TrpoUpdate(
         layers(D, 16, A), np.zeros(A, np.float32), np.zeros(D, np.float32),
         np.ones(D, np.float32), obs.astype(np.float32), actions.astype(np.float32),
-        RNG.normal(size=rows).astype(np.float32), max_kl=0.01, cg_iterations=cg_iterations,
-        fisher_damping=0.1, line_search_steps=5, line_search_decay=0.5, kl_tolerance=1.5,
-        entropy_coefficient=0.0,
+        RNG.normal(size=rows).astype(np.float32), trpo_settings(cg_iterations),
+    )  # fmt: skip
+
+
+def trpo_settings(cg_iterations: int = 5) -> _core.TrpoSettings:
+    return _core.TrpoSettings(
+        max_kl=0.01, cg_iterations=cg_iterations, fisher_damping=0.1, line_search_steps=5,
+        line_search_decay=0.5, kl_tolerance=1.5, entropy_coefficient=0.0,
     )  # fmt: skip
 
 
@@ -75,7 +80,7 @@ def value_fit(rows: int = 64) -> _core.ValueFit:
     return _core.ValueFit(
         parameters, zeros(), zeros(), 0, RNG.normal(size=(rows, D)).astype(np.float32),
         RNG.normal(size=rows).astype(np.float32), np.tile(np.arange(rows), (2, 1)),
-        minibatch=16, learning_rate=1e-3,
+        minibatch=16, adam=_core.AdamSettings(learning_rate=1e-3),
     )  # fmt: skip
 
 
@@ -128,15 +133,15 @@ def test_jobs_keep_what_they_view() -> None:
         arrays = [rng.normal(size=(50, n)).astype(np.float32) for n in (D, A)]
         job = _core.TrpoUpdate(
             Lazy(pairs) if lazy else pairs, np.zeros(A, np.float32), np.zeros(D, np.float32),
-            np.ones(D, np.float32), *arrays, rng.normal(size=50).astype(np.float32), max_kl=0.01,
-            cg_iterations=5, fisher_damping=0.1, line_search_steps=5, line_search_decay=0.5,
-            kl_tolerance=1.5, entropy_coefficient=0.0,
+            np.ones(D, np.float32), *arrays, rng.normal(size=50).astype(np.float32),
+            trpo_settings(),
         )  # fmt: skip
         del pairs, arrays
         gc.collect()
         junk = [np.full((A, D), np.nan, np.float32) for _ in range(50)]  # where they were
         _core.ThreadPool(1).run([job])
-        results.append(job.result)
+        found = job.result
+        results.append((found.kl, found.improvement, found.entropy, found.line_search_steps))
         del junk
     assert results[0] == results[1]
 
@@ -170,15 +175,41 @@ def test_bools_of_other_bytes_are_refused() -> None:
 # Copies, and objects that are not made
 
 
+def trpo_result() -> _core.TrpoResult:
+    job = trpo()
+    _core.ThreadPool(1).run([job])
+    return job.result
+
+
+def krylov_settings() -> _core.KrylovSettings:
+    return _core.KrylovSettings(
+        method="cg", damping=0.0, max_iterations=3, tolerance=1e-6, rounding=1e-16
+    )
+
+
+def lanczos() -> _core.LanczosResult:
+    return _core.lanczos(lambda x: x, np.ones(2), np.ones(1), max_iterations=3, tolerance=1e-6)
+
+
 OBJECTS: dict[str, Callable[[], Any]] = {
     "ThreadPool": lambda: _core.ThreadPool(1),
     "TrpoUpdate": trpo,
     "ValueFit": value_fit,
+    "TrpoSettings": trpo_settings,
+    "TrpoResult": trpo_result,
+    "AdamSettings": lambda: _core.AdamSettings(learning_rate=1e-3),
+    "DynamicsFitSettings": lambda: _core.DynamicsFitSettings(
+        adam=_core.AdamSettings(learning_rate=1e-3), weight_decay=0.0, max_grad_norm=1.0
+    ),
+    "KrylovSettings": krylov_settings,
+    "KrylovResult": lambda: _core.solve_symmetric(lambda x: x, np.ones(2), krylov_settings()),
+    "LanczosResult": lanczos,
+    "LanczosSolution": lambda: lanczos().solutions[0],
     "VirtualModel": lambda: model(_core.ThreadPool(1), 8),
     "FamilySpec": lambda: native_spec(FAMILY),
     "Simulation": lambda: native_simulation(FAMILY, PhysicsSettings(), 2, 1),
-    "GaussianPolicy": policy,
-    "SquashedGaussianPolicy": lambda: _core.SquashedGaussianPolicy(
+    "PolicyArrays": policy,
+    "SquashedPolicyArrays": lambda: _core.SquashedPolicyArrays(
         layers(D, 8, 2 * A), np.zeros(D, np.float32), np.ones(D, np.float32), -20.0, 2.0
     ),
 }
@@ -190,7 +221,7 @@ def classes() -> list[type]:
 
 
 def test_every_class_is_tested() -> None:
-    assert {c.__name__ for c in classes()} == {"Job", *OBJECTS}
+    assert {c.__name__ for c in classes()} == {"Job", "AnyPolicyArrays", *OBJECTS}
 
 
 @pytest.mark.parametrize("name", OBJECTS)
@@ -363,8 +394,11 @@ def forward():
     pool = _core.ThreadPool(2)
     while True:
         _core.mlp_forward_rows(pool, layers, mean, std, x)
+zeros, ones = np.zeros(11, np.float32), np.ones(11, np.float32)
+policy = _core.PolicyArrays([(np.zeros((3, 11), np.float32), zeros[:3])], zeros[:3], zeros, ones)
 def simulate():
-    simulation.raw_steps(10**9, 0)
+    while True:
+        simulation.rollout(policies=[policy], num_steps=100_000, seed=0, psi=np.zeros(2))
 for work in (forward, forward, simulate):
     threading.Thread(target=work, daemon=True).start()
 time.sleep(0.3)

@@ -108,9 +108,9 @@ POLICY_CASES: list[tuple[dict[str, Any], str]] = [
     ({"obs_std": np.zeros(11, np.float32)}, "policy: obs_std: expected positive values"),
     ({"obs_mean": np.full(11, np.nan, np.float32)}, "policy: obs_mean: expected finite values"),
     ({"layers": [(np.full((3, 11), np.inf, np.float32), np.zeros(3, np.float32))]},
-     "policy: layer 0 weight: expected finite values"),
+     r"policy: layers\[0\] weight: expected finite values"),
     ({"layers": [(np.zeros((3, 11)), np.zeros(3, np.float32))]},
-     "policy: weight: expected .* float32, got .* float64"),
+     r"policy: layers\[0\] weight: expected .* float32, got .* float64"),
     ({"layers": [(np.zeros((3, 9), np.float32), np.zeros(3, np.float32))],
       "obs_mean": np.zeros(9, np.float32), "obs_std": np.ones(9, np.float32)},
      r"policies\[0\]: expected inputs D \+ C=11 \+ 0, of the family and the contexts, got 9"),
@@ -153,7 +153,7 @@ def squashed(in_dim: int = 11, out_dim: int = 6, **changes: Any) -> real.Squashe
 MANY_CASES: list[tuple[Any, dict[str, Any], str]] = [
     ([], {}, "policies: expected at least one"),
     ([arrays(), squashed()], {},
-     r"policies\[1\]: expected a GaussianPolicy as policies\[0\], got SquashedGaussianPolicy"),
+     r"policies\[1\]: expected PolicyArrays as policies\[0\], got SquashedPolicyArrays"),
     ([arrays(), arrays()], {}, "policy_of_env: expected, as there are 2 policies, got None"),
     (arrays(), {"policy_of_env": [0, 0, 0]},
      r"policy_of_env: expected \(N=2,\) int32, got \(3,\) int32"),
@@ -196,7 +196,7 @@ def test_many_policies_that_do_not_fit(
 
 
 def test_native_rollout_takes_policies_only() -> None:
-    with pytest.raises(ValueError, match=r"policies\[0\]: expected a GaussianPolicy or a Squashed"):
+    with pytest.raises(ValueError, match=r"policies\[0\]: expected PolicyArrays or Squashed"):
         hopper().rollout(policies=[None], num_steps=1, seed=0, psi=np.zeros(2))  # type: ignore[list-item]
     with pytest.raises(ValueError, match=r"policy_of_env: expected \(N=2,\) int32, got .* int64"):
         hopper().rollout(
@@ -335,7 +335,7 @@ def test_mujoco_errors_in_a_rollout(
 ) -> None:
     native = box_that_fails_on_the_ground(tmp_path / "box.xml")
     before, seen = native.state(), native.observations()
-    policy = _core.GaussianPolicy(
+    policy = _core.PolicyArrays(
         [(np.zeros((1, 2), np.float32), np.full(1, -1, np.float32))],
         np.full(1, -3, np.float32),
         np.zeros(2, np.float32),
@@ -418,11 +418,11 @@ class Alarm(Exception):
     pass
 
 
-def small_policy() -> _core.GaussianPolicy:
+def small_policy() -> _core.PolicyArrays:
     rng = np.random.default_rng(0)
     layers = [(rng.normal(size=(3, 11)).astype(np.float32), np.zeros(3, np.float32))]
     zeros, ones = np.zeros(11, np.float32), np.ones(11, np.float32)
-    return _core.GaussianPolicy(layers, zeros[:3], zeros, ones)
+    return _core.PolicyArrays(layers, zeros[:3], zeros, ones)
 
 
 def test_signals_stop_a_long_rollout() -> None:
@@ -457,7 +457,7 @@ def test_what_failed_before_a_signal_is_put_back(
     native = box_that_fails_on_the_ground(tmp_path / "box.xml")
     before, seen = native.state(), native.observations()
     up, down = (
-        _core.GaussianPolicy(
+        _core.PolicyArrays(
             [(np.zeros((1, 2), np.float32), np.full(1, push, np.float32))],
             np.full(1, -9, np.float32), np.zeros(2, np.float32), np.ones(2, np.float32),
         )

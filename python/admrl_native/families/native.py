@@ -64,10 +64,10 @@ def native_simulation(
     )
 
 
-def standard_normal_policy(family: Family) -> _core.GaussianPolicy:
+def standard_normal_policy(family: Family) -> _core.PolicyArrays:
     """Actions ~ N(0, 1) in every state, before they are clipped."""
     d, a = family.obs_dim, family.act_dim
-    return _core.GaussianPolicy(
+    return _core.PolicyArrays(
         [(np.zeros((a, d), np.float32), np.zeros(a, np.float32))],
         log_std=np.zeros(a, np.float32),
         obs_mean=np.zeros(d, np.float32),

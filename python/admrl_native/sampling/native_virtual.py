@@ -19,7 +19,7 @@ from .trajectories import Trajectories
 
 
 class NativeVirtualSampler:
-    """Implements `VirtualSampler` by `core/virtual_rollout`; its twin is `TorchVirtualSampler`.
+    """Implements `VirtualSampler` by `core/rollout/virtual_rollout`; twin: `TorchVirtualSampler`.
 
     Args:
         pool: threads that share the work.

@@ -50,13 +50,13 @@ class PolicyArrays:
             obs_std=_array(policy.normaliser.std),
         )
 
-    def native(self) -> _core.GaussianPolicy:
+    def native(self) -> _core.PolicyArrays:
         """The native policy over these arrays.
 
         Raises:
             ValueError: they do not fit each other, or a number is not finite.
         """
-        return _core.GaussianPolicy(self.layers, self.log_std, self.obs_mean, self.obs_std)
+        return _core.PolicyArrays(self.layers, self.log_std, self.obs_mean, self.obs_std)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,13 +88,13 @@ class SquashedPolicyArrays:
             log_std_high=policy.log_std_high,
         )
 
-    def native(self) -> _core.SquashedGaussianPolicy:
+    def native(self) -> _core.SquashedPolicyArrays:
         """The native policy over these arrays.
 
         Raises:
             ValueError: they do not fit each other, or a number is not finite.
         """
-        return _core.SquashedGaussianPolicy(
+        return _core.SquashedPolicyArrays(
             self.layers, self.obs_mean, self.obs_std, self.log_std_low, self.log_std_high
         )
 

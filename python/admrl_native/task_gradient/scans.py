@@ -1,4 +1,4 @@
-"""Sums along the episodes of a batch, native (core/episode_scan), on torch tensors."""
+"""Sums along the episodes of a batch, native (core/update/episode_scan), on torch tensors."""
 
 from __future__ import annotations
 

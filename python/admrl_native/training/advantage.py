@@ -1,6 +1,6 @@
 """Generalised advantage estimation, and the same recursion on the reward gradients.
 
-The recursions are native (core/advantage); these functions choose what goes in.
+The recursions are native (core/update/advantage); these functions choose what goes in.
 """
 
 from __future__ import annotations

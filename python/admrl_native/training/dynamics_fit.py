@@ -73,7 +73,7 @@ class DynamicsFit:
         pool: _core.ThreadPool,
         precision: str,
     ) -> float:
-        """`fit` in one native call (`core/dynamics_fit`): the same minibatches, the same update.
+        """`fit` in one native call (`core/update/dynamics_fit`): same minibatches, same update.
 
         Raises:
             KeyboardInterrupt: between two steps. Those done are not counted: the fit is not to be
@@ -93,10 +93,12 @@ class DynamicsFit:
             dynamics.states.std.numpy(),
             dynamics.differences.mean.numpy(),
             dynamics.differences.std.numpy(),
-            precision=precision,
-            learning_rate=settings.learning_rate,
-            weight_decay=settings.weight_decay,
-            max_grad_norm=settings.max_grad_norm,
+            _core.DynamicsFitSettings(
+                adam=_core.AdamSettings(learning_rate=settings.learning_rate),
+                weight_decay=settings.weight_decay,
+                max_grad_norm=settings.max_grad_norm,
+                precision=precision,
+            ),
         )
         add_steps(self.optimiser, steps)
         return loss

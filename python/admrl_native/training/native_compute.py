@@ -106,7 +106,7 @@ class NativeCompute:
     ) -> list[TrpoResult]:
         steps = _trpo_jobs(agents, samples, targets, settings)
         self._pool.run(steps)
-        return [TrpoResult(*step.result) for step in steps]
+        return [_result(step) for step in steps]
 
     def fit_values(
         self,
@@ -132,7 +132,7 @@ class NativeCompute:
         fits = _value_jobs(agents, samples, targets, generators)
         self._pool.run([*fits, *steps])
         return [
-            AgentUpdate(TrpoResult(*step.result), agent.value_fit.finish(fit))
+            AgentUpdate(_result(step), agent.value_fit.finish(fit))
             for agent, step, fit in zip(agents, steps, fits, strict=True)
         ]
 
@@ -160,10 +160,15 @@ def _trpo_jobs(
                 as_array(obs),
                 as_array(actions),
                 as_array(advantages.flatten()),
-                **dataclasses.asdict(settings),
+                _core.TrpoSettings(**dataclasses.asdict(settings)),
             )
         )
     return jobs
+
+
+def _result(step: _core.TrpoUpdate) -> TrpoResult:
+    found = step.result
+    return TrpoResult(found.kl, found.improvement, found.entropy, found.line_search_steps)
 
 
 def _value_jobs(

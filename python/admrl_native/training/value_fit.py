@@ -72,7 +72,7 @@ class ValueFit:
     def native_job(
         self, obs: Tensor, returns: Tensor, generator: torch.Generator
     ) -> _core.ValueFit:
-        """`fit` as a job of the native pool (`core/value_fit`): the same minibatches and updates.
+        """`fit` as a job of the native pool (`core/update/value_fit`): the same updates.
 
         It has to run before anything else is done with the value function; `finish` then counts it.
         """
@@ -86,7 +86,7 @@ class ValueFit:
             targets.contiguous().numpy(),
             order.numpy(),
             minibatch=self.settings.minibatch,
-            learning_rate=self.settings.learning_rate,
+            adam=_core.AdamSettings(learning_rate=self.settings.learning_rate),
         )
 
     def finish(self, job: _core.ValueFit) -> float:

@@ -17,7 +17,8 @@
 #include <utility>
 #include <vector>
 
-#include "core/error.hpp"
+#include "bindings/gil.hpp"
+#include "core/check.hpp"
 
 namespace admrl {
 
@@ -59,10 +60,11 @@ inline bool shape_matches(const pybind11::array& a, std::span<const Dim> dims) {
 
 // The value as an array of exactly this type, shape and C layout.
 template <class T>
-pybind11::array checked_array(pybind11::handle value, const char* name, std::span<const Dim> dims) {
+pybind11::array checked_array(pybind11::handle value, const std::string& name,
+                              std::span<const Dim> dims) {
   namespace py = pybind11;
   const py::dtype dtype = py::dtype::of<T>();
-  const std::string expected = std::string(name) + ": expected " + expected_text(dims, dtype);
+  const std::string expected = name + ": expected " + expected_text(dims, dtype);
   if (!py::isinstance<py::array>(value)) {
     throw InvalidInput(expected + ", got " +
                        std::string(py::str(py::type::of(value).attr("__name__"))));
@@ -88,34 +90,33 @@ pybind11::array checked_array(pybind11::handle value, const char* name, std::spa
 
 }  // namespace detail
 
-// A read-only view of an array of exactly this type and shape.
+// A span and the sizes of the array that it views.
 template <class T>
-std::span<const T> read_span(pybind11::handle value, const char* name, std::span<const Dim> dims) {
-  const auto a = detail::checked_array<T>(value, name, dims);
-  return {static_cast<const T*>(a.data()), static_cast<std::size_t>(a.size())};
+struct ArrayView : std::span<T> {
+  std::vector<pybind11::ssize_t> shape;
+};
+
+// A view of an array of exactly this type and shape. It is read only where T is const; otherwise
+// the array must be writeable.
+template <class T>
+ArrayView<T> view(pybind11::handle value, const std::string& name,
+                  std::initializer_list<Dim> dims) {
+  const std::span<const Dim> shape(dims.begin(), dims.size());
+  auto a = detail::checked_array<std::remove_const_t<T>>(value, name, shape);
+  T* data = nullptr;
+  if constexpr (std::is_const_v<T>) {
+    data = static_cast<T*>(a.data());
+  } else {
+    require(a.writeable(), name, ": expected a writeable array");
+    data = static_cast<T*>(a.mutable_data());
+  }
+  return {{data, to_size(a.size())}, {a.shape(), a.shape() + a.ndim()}};
 }
 
 template <class T>
-std::span<const T> read_span(pybind11::handle value, const char* name,
+ArrayView<const T> read_span(pybind11::handle value, const std::string& name,
                              std::initializer_list<Dim> dims) {
-  return read_span<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));
-}
-
-// A view that is written: the array must be writeable.
-template <class T>
-std::span<T> write_span(pybind11::handle value, const char* name, std::initializer_list<Dim> dims) {
-  auto a = detail::checked_array<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));
-  if (!a.writeable()) throw InvalidInput(std::string(name) + ": expected a writeable array");
-  return {static_cast<T*>(a.mutable_data()), static_cast<std::size_t>(a.size())};
-}
-
-// The sizes of an array whose type and number of dimensions are checked (the spans check the rest).
-template <class T>
-std::vector<pybind11::ssize_t> sizes_of(pybind11::handle value, const char* name,
-                                        std::initializer_list<Dim> dims) {
-  const auto a =
-      detail::checked_array<T>(value, name, std::span<const Dim>(dims.begin(), dims.size()));
-  return {a.shape(), a.shape() + a.ndim()};
+  return view<const T>(value, name, dims);
 }
 
 // A new array (uninitialised, C order) and the span that fills it.
@@ -128,12 +129,35 @@ struct NewArray {
   std::span<T> span;
 };
 
+// A new array that `fill` fills, which does without the interpreter's lock.
+template <class T, class Fill>
+pybind11::array_t<T> filled(std::vector<pybind11::ssize_t> shape, Fill fill) {
+  NewArray<T> out(std::move(shape));
+  {
+    const ReleasedGil released;
+    fill(out.span);
+  }
+  return out.array;
+}
+
 // A new one-dimensional array with these values.
 template <class T>
 pybind11::array_t<T> copied(const std::vector<T>& values) {
   NewArray<T> copy({static_cast<pybind11::ssize_t>(values.size())});
   std::copy(values.begin(), values.end(), copy.span.begin());
   return copy.array;
+}
+
+// What a word stands for. Raises InvalidInput for one that is none of the choices.
+template <class T>
+T choice(const std::string& name, const std::string& value,
+         std::initializer_list<std::pair<const char*, T>> choices) {
+  std::string expected;
+  for (const auto& [word, result] : choices) {
+    if (value == word) return result;
+    expected.append(expected.empty() ? "" : ", ").append(word);
+  }
+  throw InvalidInput(joined(name, ": expected one of ", expected, ", got '", value, "'"));
 }
 
 }  // namespace admrl

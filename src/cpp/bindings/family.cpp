@@ -11,7 +11,7 @@
 
 #include "bindings/bindings.hpp"
 #include "bindings/gil.hpp"
-#include "core/family.hpp"
+#include "core/environment/family.hpp"
 
 namespace admrl {
 
@@ -21,17 +21,6 @@ namespace {
 
 using Block = std::tuple<std::string, int, int, double>;           // source, start, stop, clip
 using Range = std::tuple<std::vector<int>, double, double, bool>;  // indices, low, high, closed
-
-template <class T>
-T choice(const std::string& name, const std::string& value,
-         std::initializer_list<std::pair<const char*, T>> choices) {
-  std::string expected;
-  for (const auto& [text, result] : choices) {
-    if (value == text) return result;
-    expected.append(expected.empty() ? "" : ", ").append(text);
-  }
-  throw InvalidInput(name + ": expected one of " + expected + ", got '" + value + "'");
-}
 
 FamilySpec make_spec(std::string name, int act_dim, const std::vector<Block>& obs_blocks,
                      const std::string& form, std::vector<int> features,
@@ -66,34 +55,26 @@ FamilySpec make_spec(std::string name, int act_dim, const std::vector<Block>& ob
 
 py::tuple evaluate(const FamilySpec& spec, const py::object& next_obs, const py::object& actions,
                    const py::object& psi) {
-  const py::ssize_t rows = sizes_of<float>(next_obs, "next_obs", {{"M"}, {"D", spec.obs_dim()}})[0];
-  const auto obs = read_span<float>(next_obs, "next_obs", {{"M", rows}, {"D", spec.obs_dim()}});
+  const auto obs = read_span<float>(next_obs, "next_obs", {{"M"}, {"D", spec.obs_dim()}});
+  const py::ssize_t rows = obs.shape[0];
   const auto act = read_span<float>(actions, "actions", {{"M", rows}, {"A", spec.act_dim()}});
   const TaskParams task = read_psi(psi, {"M", rows}, spec.task_dim());
-  NewArray<float> rewards({rows});
-  NewArray<float> grads({rows, spec.task_dim()});
-  NewArray<float> base({rows});
-  NewArray<bool> dones({rows});
-  const auto obs_dim = static_cast<std::size_t>(spec.obs_dim());
-  const auto act_dim = static_cast<std::size_t>(spec.act_dim());
-  const auto task_dim = static_cast<std::size_t>(spec.task_dim());
+  RolloutOutput out({rows}, spec);
   {
     const ReleasedGil released;
-    std::vector<double> row(obs_dim);
-    std::vector<double> grad(task_dim);
-    for (std::size_t i = 0; i < static_cast<std::size_t>(rows); ++i) {
+    StepArrays steps = out.arrays().steps;
+    steps.excluded = nullptr;
+    const std::size_t obs_dim = to_size(spec.obs_dim()), act_dim = to_size(spec.act_dim());
+    std::vector<double> row(obs_dim), grad(to_size(spec.task_dim()));
+    for (std::size_t i = 0; i < to_size(rows); ++i) {
       std::copy_n(obs.data() + i * obs_dim, obs_dim, row.data());
-      const Reward r = spec.evaluate(row.data(), act.data() + i * act_dim,
-                                     task.row(static_cast<std::ptrdiff_t>(i)), grad.data());
-      rewards.span[i] = static_cast<float>(r.reward);
-      base.span[i] = static_cast<float>(r.base);
-      dones.span[i] = r.done;
-      for (std::size_t j = 0; j < task_dim; ++j) {
-        grads.span[i * task_dim + j] = static_cast<float>(grad[j]);
-      }
+      const double* row_psi = task.row(static_cast<std::ptrdiff_t>(i));
+      record(spec, {row.data(), act.data() + i * act_dim, row_psi, true, false}, grad.data(), steps,
+             i);
     }
   }
-  return py::make_tuple(rewards.array, grads.array, base.array, dones.array);
+  return py::make_tuple(out.rewards.array, out.reward_grads.array, out.base_rewards.array,
+                        out.dones.array);
 }
 
 std::vector<py::ssize_t> shape(std::vector<py::ssize_t> leading, int last) {
@@ -115,8 +96,11 @@ TaskParams read_psi(py::handle psi, const Dim& rows, int task_dim) {
   return {values.data(), one ? 0 : task_dim};
 }
 
-StepOutput::StepOutput(const std::vector<py::ssize_t>& leading, const FamilySpec& spec)
-    : next_obs(shape(leading, spec.obs_dim())),
+RolloutOutput::RolloutOutput(const std::vector<py::ssize_t>& leading, const FamilySpec& spec)
+    : obs(shape(leading, spec.obs_dim())),
+      actions(shape(leading, spec.act_dim())),
+      log_probs(leading),
+      next_obs(shape(leading, spec.obs_dim())),
       rewards(leading),
       reward_grads(shape(leading, spec.task_dim())),
       base_rewards(leading),
@@ -126,13 +110,16 @@ StepOutput::StepOutput(const std::vector<py::ssize_t>& leading, const FamilySpec
   std::ranges::fill(excluded.span, false);  // only a simulation excludes
 }
 
-StepArrays StepOutput::arrays() {
-  return {next_obs.span.data(),     rewards.span.data(), reward_grads.span.data(),
-          base_rewards.span.data(), dones.span.data(),   timeouts.span.data(),
-          excluded.span.data()};
+RolloutArrays RolloutOutput::arrays() {
+  return {
+      obs.span.data(),
+      actions.span.data(),
+      log_probs.span.data(),
+      {next_obs.span.data(), rewards.span.data(), reward_grads.span.data(),
+       base_rewards.span.data(), dones.span.data(), timeouts.span.data(), excluded.span.data()}};
 }
 
-py::dict StepOutput::dict() const {
+py::dict RolloutOutput::steps() const {
   py::dict d;
   d["next_obs"] = next_obs.array;
   d["rewards"] = rewards.array;
@@ -141,6 +128,14 @@ py::dict StepOutput::dict() const {
   d["dones"] = dones.array;
   d["timeouts"] = timeouts.array;
   d["excluded"] = excluded.array;
+  return d;
+}
+
+py::dict RolloutOutput::rollout() const {
+  py::dict d = steps();
+  d["obs"] = obs.array;
+  d["actions"] = actions.array;
+  d["log_probs"] = log_probs.array;
   return d;
 }
 

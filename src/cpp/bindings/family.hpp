@@ -2,7 +2,7 @@
 #pragma once
 
 #include "bindings/arrays.hpp"
-#include "core/simulation.hpp"
+#include "core/environment/transitions.hpp"
 
 namespace admrl {
 
@@ -10,13 +10,15 @@ namespace admrl {
 // Raises InvalidInput for another shape or type, or a value that is not finite.
 TaskParams read_psi(pybind11::handle psi, const Dim& rows, int task_dim);
 
-// New arrays for `rows` transitions, shaped (leading..., .).
-struct StepOutput {
-  StepOutput(const std::vector<pybind11::ssize_t>& leading, const FamilySpec& spec);
-  StepArrays arrays();
-  pybind11::dict dict() const;
+// New arrays for rollouts, shaped (leading..., .); nothing is excluded yet.
+struct RolloutOutput {
+  RolloutOutput(const std::vector<pybind11::ssize_t>& leading, const FamilySpec& spec);
+  RolloutArrays arrays();
+  // By name: those of a rollout, and those of a step alone.
+  pybind11::dict rollout() const;
+  pybind11::dict steps() const;
 
-  NewArray<float> next_obs, rewards, reward_grads, base_rewards;
+  NewArray<float> obs, actions, log_probs, next_obs, rewards, reward_grads, base_rewards;
   NewArray<bool> dones, timeouts, excluded;
 };
 

@@ -51,6 +51,13 @@ HeldGil::HeldGil() {
 
 HeldGil::~HeldGil() { PyGILState_Release(state_); }
 
+std::function<void()> poll_signals() {
+  return [] {
+    const HeldGil held;
+    if (PyErr_CheckSignals() != 0) throw py::error_already_set();
+  };
+}
+
 void watch_the_end() { py::module_::import("atexit").attr("register")(py::cpp_function(&end)); }
 
 }  // namespace admrl

@@ -7,6 +7,8 @@
 
 #include <pybind11/pybind11.h>
 
+#include <functional>
+
 namespace admrl {
 
 // Without the lock in its scope, which begins with it.
@@ -32,6 +34,9 @@ class HeldGil {
  private:
   PyGILState_STATE state_;
 };
+
+// Lets Python handle signals (Ctrl-C) during a call that has released the lock.
+std::function<void()> poll_signals();
 
 // Registers what has to happen when the interpreter ends.
 void watch_the_end();

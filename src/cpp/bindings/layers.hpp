@@ -8,7 +8,7 @@
 #include <utility>
 #include <vector>
 
-#include "core/layers.hpp"
+#include "core/network/layers.hpp"
 
 namespace admrl {
 
@@ -17,29 +17,21 @@ namespace admrl {
 class Layers {
  public:
   // `name` is what the caller calls it, for messages.
-  Layers(const char* name, const pybind11::sequence& layers);
+  Layers(std::string name, const pybind11::sequence& layers);
 
-  std::size_t size() const { return pairs_.size(); }
-  pybind11::object weight(std::size_t i) const { return pairs_[i].first; }
-  pybind11::object bias(std::size_t i) const { return pairs_[i].second; }
-  std::string weight_name(std::size_t i) const { return index(i) + " weight"; }
-  std::string bias_name(std::size_t i) const { return index(i) + " bias"; }
+  // Views of the arrays as they are now. Raise InvalidInput, which names `layers[i]`, for arrays of
+  // another shape, type or layout.
+  std::vector<MlpLayer> read() const { return views<const float>(*this); }
+  std::vector<WritableLayer> write() const { return views<float>(*this); }
+  // With their moments, which are shaped alike.
+  std::vector<TrainedLayer> train(const Layers& first, const Layers& second) const;
 
  private:
-  std::string index(std::size_t i) const { return name_ + "[" + std::to_string(i) + "]"; }
+  template <class Number>
+  std::vector<LayerOf<Number>> views(const Layers& shaped_as) const;
 
   std::string name_;
   std::vector<std::pair<pybind11::object, pybind11::object>> pairs_;
 };
-
-// Raises InvalidInput, which names `layers[i]`, for arrays of another shape, type or layout.
-std::vector<MlpLayer> layer_views(const Layers& layers);
-
-// Writeable. Raises InvalidInput likewise.
-std::vector<PolicyLayer> policy_layers(const Layers& layers);
-
-// Writeable, with their Adam moments, which are shaped alike. Raises InvalidInput likewise.
-std::vector<TrainedLayer> trained_layers(const Layers& layers, const Layers& first,
-                                         const Layers& second);
 
 }  // namespace admrl

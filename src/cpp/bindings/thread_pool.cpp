@@ -1,4 +1,4 @@
-#include "core/thread_pool.hpp"
+#include "core/threads/thread_pool.hpp"
 
 #include <algorithm>
 #include <vector>
@@ -6,7 +6,7 @@
 #include "bindings/bindings.hpp"
 #include "bindings/gil.hpp"
 #include "core/error.hpp"
-#include "core/job.hpp"
+#include "core/threads/job.hpp"
 
 namespace admrl {
 

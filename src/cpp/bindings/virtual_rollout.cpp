@@ -1,4 +1,4 @@
-#include "core/virtual_rollout.hpp"
+#include "core/rollout/virtual_rollout.hpp"
 
 #include <memory>
 #include <string>
@@ -21,7 +21,7 @@ std::unique_ptr<VirtualModel> make_model(ThreadPool& pool, const py::sequence& l
                                          const py::object& low, const py::object& high,
                                          const std::string& precision) {
   const Layers kept("layers", layers);
-  const auto views = layer_views(kept);
+  const auto views = kept.read();
   const auto lows = read_span<float>(low, "low", {{"D"}});
   const auto highs = read_span<float>(high, "high", {{"D"}});
   const Precision of_products = precision_named(precision);
@@ -31,15 +31,10 @@ std::unique_ptr<VirtualModel> make_model(ThreadPool& pool, const py::sequence& l
 
 py::array_t<float> predict(const VirtualModel& model, ThreadPool& pool, const py::object& states,
                            const py::object& actions) {
-  const py::ssize_t rows = sizes_of<float>(states, "states", {{"M"}, {"D", model.obs_dim()}})[0];
-  const auto s = read_span<float>(states, "states", {{"M", rows}, {"D", model.obs_dim()}});
-  const auto a = read_span<float>(actions, "actions", {{"M", rows}, {"A", model.act_dim()}});
-  NewArray<float> next({rows, model.obs_dim()});
-  {
-    const ReleasedGil released;
-    model.predict(pool, s, a, next.span);
-  }
-  return next.array;
+  const auto s = read_span<float>(states, "states", {{"M"}, {"D", model.obs_dim()}});
+  const auto a = read_span<float>(actions, "actions", {{"M", s.shape[0]}, {"A", model.act_dim()}});
+  return filled<float>({s.shape[0], model.obs_dim()},
+                       [&](std::span<float> next) { model.predict(pool, s, a, next); });
 }
 
 py::dict rollouts(ThreadPool& pool, const VirtualModel& model, const FamilySpec& family,
@@ -47,56 +42,39 @@ py::dict rollouts(ThreadPool& pool, const VirtualModel& model, const FamilySpec&
                   const py::object& start_states, const py::sequence& noise_items,
                   const py::sequence& start_items, int horizon) {
   // Taken once and kept: a sequence may make its items when it is asked for them, and change.
-  const py::tuple policies(policy_items), noise(noise_items), starts(start_items);
+  const py::tuple noise(noise_items), starts(start_items);
+  const auto policies = pack_policies(policy_items);
   const auto num_tasks = static_cast<py::ssize_t>(policies.size());
-  if (num_tasks == 0) throw InvalidInput("policies: expected at least one");
-  if (noise.size() != policies.size() || starts.size() != policies.size()) {
-    throw InvalidInput("noise, starts: expected one for each of the " + std::to_string(num_tasks) +
-                       " policies, got " + std::to_string(noise.size()) + " and " +
-                       std::to_string(starts.size()));
-  }
+  require(noise.size() == policies.size() && starts.size() == policies.size(),
+          "noise, starts: expected one for each of the ", num_tasks, " policies, got ",
+          noise.size(), " and ", starts.size());
   const Dim act_dim{"A", family.act_dim()}, obs_dim{"D", family.obs_dim()};
   const py::object first = noise[0];
-  const auto sizes = sizes_of<float>(first, "noise[0]", {{"T"}, {"N"}, act_dim});
+  const auto sizes = read_span<float>(first, "noise[0]", {{"T"}, {"N"}, act_dim}).shape;
   const py::ssize_t num_steps = sizes[0], num_envs = sizes[1];
   const auto psi = read_span<double>(psis, "psis", {{"B", num_tasks}, {"K", family.task_dim()}});
-  std::vector<GaussianPolicy> packed;
   std::vector<VirtualTask> tasks;
-  for (std::size_t b = 0; b < policies.size(); ++b) {
-    const py::object policy = policies[b];
-    packed.push_back(py::cast<const PolicyArrays&>(policy).pack());
-  }
   for (std::size_t b = 0; b < policies.size(); ++b) {
     const std::string index = "[" + std::to_string(b) + "]";
     const py::object task_noise = noise[b], task_starts = starts[b];
-    tasks.push_back({&packed[b], psi.data() + b * static_cast<std::size_t>(family.task_dim()),
-                     read_span<float>(task_noise, ("noise" + index).c_str(),
-                                      {{"T", num_steps}, {"N", num_envs}, act_dim})
-                         .data(),
-                     read_span<std::int64_t>(task_starts, ("starts" + index).c_str(),
-                                             {{"T + 1", num_steps + 1}, {"N", num_envs}})
-                         .data()});
+    tasks.push_back(
+        {policies[b].get(), psi.data() + b * to_size(family.task_dim()),
+         read_span<float>(task_noise, "noise" + index, {{"T", num_steps}, {"N", num_envs}, act_dim})
+             .data(),
+         read_span<std::int64_t>(task_starts, "starts" + index,
+                                 {{"T + 1", num_steps + 1}, {"N", num_envs}})
+             .data()});
   }
   const auto states = read_span<float>(start_states, "start_states", {{"S"}, obs_dim});
-  const std::vector<py::ssize_t> leading{num_tasks, num_envs, num_steps};
-  NewArray<float> obs({num_tasks, num_envs, num_steps, family.obs_dim()});
-  NewArray<float> actions({num_tasks, num_envs, num_steps, family.act_dim()});
-  NewArray<float> log_probs(leading);
-  StepOutput steps(leading, family);
-  const StepArrays into = steps.arrays();
+  RolloutOutput out({num_tasks, num_envs, num_steps}, family);
   {
     const ReleasedGil released;
     virtual_rollout(
         pool, model, family,
         {tasks, states, static_cast<int>(num_envs), static_cast<int>(num_steps), horizon},
-        {obs.span.data(), actions.span.data(), into.next_obs, into.rewards, into.reward_grads,
-         into.base_rewards, into.dones, into.timeouts, log_probs.span.data()});
+        out.arrays());
   }
-  py::dict d = steps.dict();
-  d["obs"] = obs.array;
-  d["actions"] = actions.array;
-  d["log_probs"] = log_probs.array;
-  return d;
+  return out.rollout();
 }
 
 }  // namespace

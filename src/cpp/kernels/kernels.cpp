@@ -28,7 +28,7 @@ void add_panels(const float* a, int m, int panels, float* sums) noexcept {
 // Blocks * kWidth outputs at once. Four partial sums each hide the latency of the additions.
 template <int Blocks>
 inline void dense_block(const float* x, int in, const float* w, const float* b,
-                        KernelActivation activation, float* y) {
+                        Activation activation, float* y) {
   constexpr int stride = Blocks * kWidth;
   Vec sum[4][Blocks];
   for (int j = 0; j < Blocks; ++j) {
@@ -52,8 +52,8 @@ inline void dense_block(const float* x, int in, const float* w, const float* b,
   }
 }
 
-void dense(const float* x, int in, const float* w, const float* b, int out,
-           KernelActivation activation, float* y) noexcept {
+void dense(const float* x, int in, const float* w, const float* b, int out, Activation activation,
+           float* y) noexcept {
   int j = 0;
   for (; j + 2 * kWidth <= out; j += 2 * kWidth) {
     dense_block<2>(x, in, w + static_cast<long>(j) * in, b + j, activation, y + j);

@@ -8,7 +8,7 @@
 
 namespace admrl {
 
-enum class KernelActivation { none, tanh, relu };
+enum class Activation { none, tanh, relu };
 
 // The constants of one step; `rate` and `root_scale` hold the bias corrections.
 struct AdamStep {
@@ -75,7 +75,7 @@ struct Kernels {
   // w come in panels, the last one maybe of half the width: column j of the panel that begins with
   // column p, c columns wide, has w(i, p + j) at w[p · in + i · c + j].
   void (*dense)(const float* x, int in, const float* w, const float* b, int out,
-                KernelActivation activation, float* y) noexcept;
+                Activation activation, float* y) noexcept;
   // One step of Adam on n parameters and gradient_scale · grad: first and second moments, then
   // p -= rate · first / (sqrt(second) · root_scale + epsilon).
   void (*adam)(const float* grad, int n, const AdamStep& step, float* first, float* second,

@@ -36,13 +36,13 @@ inline Vec tanh_vec(Vec x) {
   return y < -1.0f ? splat(-1.0f) : y;
 }
 
-inline Vec activate(Vec x, KernelActivation activation) {
+inline Vec activate(Vec x, Activation activation) {
   switch (activation) {
-    case KernelActivation::tanh:
+    case Activation::tanh:
       return tanh_vec(x);
-    case KernelActivation::relu:
+    case Activation::relu:
       return x < 0.0f ? Vec{} : x;
-    case KernelActivation::none:
+    case Activation::none:
       break;
   }
   return x;
