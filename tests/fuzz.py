@@ -47,6 +47,7 @@ from admrl_native.families.native import model_content
 from admrl_native.reporting import collect as collecting
 from admrl_native.reporting import episodes as films
 from admrl_native.reporting import run_summary as summary
+from admrl_native.reporting import run_table
 from admrl_native.settings import SettingError
 from admrl_native.store import checkpoint as checkpoints
 from admrl_native.store import files as storage
@@ -167,7 +168,7 @@ def table(run: pathlib.Path) -> Callable[[], int]:
 
     def show() -> int:
         with storage.reading(run / "metrics.jsonl", "records"):
-            summary.print_table(summary.summarise(run), sys.stdout)
+            run_table.print_table(summary.summarise(run), sys.stdout)
         return 0
 
     return show
