@@ -78,7 +78,7 @@ def _parser() -> command.Parser:
         "[options]",
         "Trains one run: AdMRL, a baseline that differs in how tasks are chosen, or one of the "
         "model-free systems of the paper's comparison. "
-        "Without any option: some seconds of AdMRL on Hopper2D.",
+        "Without any option: AdMRL on Hopper2D, in about half a minute.",
     )
     run = parser.add_argument_group("the run")
     run.add_argument("--family", metavar="NAME", help=_one_of(FAMILIES, DEFAULT_FAMILY))
@@ -86,8 +86,8 @@ def _parser() -> command.Parser:
     run.add_argument(
         "--preset",
         metavar="NAME",
-        help=f"{', '.join(PRESETS)}: minutes; about a quarter of an hour on 2 cores; "
-        "every value as published (default: quick)",
+        help=f"{', '.join(PRESETS)}: to try things; large enough to compare methods; every value "
+        "as published; docs/durations.md says how long each takes (default: quick)",
     )
     run.add_argument(
         "--seed", type=integer, metavar="N", help="of every random number (default: 0)"

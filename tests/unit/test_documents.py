@@ -101,8 +101,6 @@ def test_files_of_the_code_that_are_named_exist(document):
         for path in (ROOT / folder).rglob("*.*")
     ]
     text = (ROOT / document).read_text(encoding="utf-8")
-    # The plan of a layout names files that are not there yet.
-    text = text.partition("## The layout to come")[0]
     named = re.findall(r"`([\w/]+\.(?:py|cpp|hpp|inl))\b", text)
     assert [name for name in named if not any(x.endswith(f"/{name}") for x in there)] == []
 

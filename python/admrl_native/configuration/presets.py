@@ -30,10 +30,9 @@ PAPER: _Table = {
     "Cheetah-Highdim": {"n_tasks": 20, "n_slbo_first": 20, "step_size": 16.0},
 }
 
-# About a quarter of an hour on 2 cores; large enough to compare methods. Real samples are as many
-# as in the paper and model steps as many for each of them, because that is what makes the model
-# good enough (Ant2D needs all the 20 stages of the first task); networks and policy updates are
-# fewer.
+# Large enough to compare methods (docs/durations.md). Real samples are as many as in the paper and
+# model steps as many for each of them, because that is what makes the model good enough (Ant2D
+# needs all the 20 stages of the first task); networks and policy updates are fewer.
 #
 # The methods without a model get the time instead of the samples: some millions.
 SMALL: Mapping[str, Any] = {
@@ -76,8 +75,8 @@ SMALL_BY_FAMILY: _Table = {
     "Walker2D": {"n_slbo_first": 10},
 }
 
-# About ten seconds on 2 cores: every part of the method runs, on real MuJoCo. Five tasks: the
-# first is given, the second random, and the gradient at each of the next makes the one after it.
+# Every part of the method runs, on real MuJoCo (docs/durations.md). Five tasks: the first is given,
+# the second random, and the gradient at each of the next makes the one after it.
 QUICK: Mapping[str, Any] = {
     "n_tasks": 5,
     "n_zeroshot": 8,

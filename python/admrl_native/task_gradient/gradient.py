@@ -108,7 +108,7 @@ def task_gradient(
         value_hat: its value function in the model.
         real_star: real trajectories of π_θ*.
         real_hat: real trajectories of π_θ̂.
-        virtual_hat: trajectories of π_θ̂ in the model in which θ̂ was made.
+        virtual_hat: trajectories of π_θ̂ in the model that the setting `model` names.
         horizon: T of an episode; the unit of the result.
         settings: estimators, solver, damping.
         advantage: the discount; λ comes from `settings`.

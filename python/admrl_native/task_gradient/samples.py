@@ -58,7 +58,7 @@ class GapSamples:
     Attributes:
         real_star: real trajectories of π_θ*.
         real_hat: real trajectories of π_θ̂.
-        virtual_hat: trajectories of π_θ̂ in the model in which θ̂ was made.
+        virtual_hat: trajectories of π_θ̂ in the model that the setting `model` names.
     """
 
     real_star: Trajectories

@@ -1,6 +1,6 @@
 """Trust region policy optimisation of π_θ on one batch of samples, in torch.
 
-The twin of `core/trpo`.
+The twin of `trpo.cpp`.
 
 Source: Schulman et al. 2015, Appendix C, with the constants of the authors' code.
 """
@@ -25,7 +25,7 @@ class TrpoResult:
     Attributes:
         kl: mean KL(π_old ‖ π_new), nats.
         improvement: of the surrogate.
-        entropy: Σ log σ of the new policy: its entropy in nats up to a constant.
+        entropy: of the new policy, nats.
         line_search_steps: halvings made; -1: no step was accepted and θ is unchanged.
     """
 
