@@ -31,7 +31,8 @@ void check_data(const ValueData& data, int in_dim) {
 
 // The network, its gradient and its moments in the kernels' layout: weights (panel of outputs, in,
 // panel), outputs padded with zeros; a bias follows its weights. Activations and their derivatives
-// are (panel of features, minibatch, panel). Padding has no gradient: with epsilon > 0 it stays zero.
+// are (panel of features, minibatch, panel). Padding has no gradient: with epsilon > 0 it stays
+// zero.
 class Trainer {
  public:
   Trainer(std::span<const TrainedLayer> layers, int minibatch)
