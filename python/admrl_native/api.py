@@ -11,6 +11,7 @@ from .activities.runs import Run, open_to_compute
 from .activities.training import run as training
 from .configuration.config import DEFAULT_FAMILY, make_config
 from .families.declaration import Family
+from .store.folder import check_source, is_complete
 
 
 def train(
@@ -86,5 +87,8 @@ def resume(
         for wall times.
     """
     folder, config = open_to_compute(pathlib.Path(path), threads=threads, device=device)
-    training.resume(folder, config, sys.stdout if progress else None, [])
+    if is_complete(folder):
+        check_source(folder)
+    else:
+        training.resume(folder, config, sys.stdout if progress else None, [])
     return Run(folder.path, config)

@@ -182,7 +182,7 @@ def make_config(
         threads: None: the CPUs available to the process.
         device: one of `DEVICES`.
         first_psi: (K,) the first task; None: `first_u` in every coordinate.
-        overrides: option name (`runs.options`) to value.
+        overrides: option name (`configuration.options`) to value.
 
     Raises:
         SettingError: naming the value, what was expected and what came.
